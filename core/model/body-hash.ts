@@ -1,0 +1,27 @@
+import { hash } from 'node:crypto'
+import type { NewMessage } from './message.js'
+
+const SEPARATOR = String.fromCharCode(0)
+
+/**
+ * What makes two messages with one dedup id the same: payload bytes, content type, attributes sorted by key, ttl and
+ * priority. 16 bytes (SHA-256, cut). Fields that a later version adds are appended only when set, so that hashes of messages
+ * without them stay what they are.
+ */
+export function bodyHash(m: NewMessage): Buffer {
+  let head = `${m.contentType}${SEPARATOR}${m.ttl ?? ''}${SEPARATOR}${m.priority}`
+  if (m.attributes !== null) {
+    for (const [key, value] of m.attributes) head += `${SEPARATOR}${key.length}:${key}${value.length}:${value}`
+  }
+  const prefix = Buffer.byteLength(head)
+  const bytes = Buffer.allocUnsafe(prefix + 1 + m.payload.byteLength)
+  bytes.write(head, 0)
+  bytes[prefix] = 0
+  bytes.set(m.payload, prefix + 1)
+  return hash('sha256', bytes, 'buffer').subarray(0, 16)
+}
+
+/** 16 bytes for a dedup id (SHA-256, cut). */
+export function dedupIdHash(dedupId: string): Buffer {
+  return hash('sha256', dedupId, 'buffer').subarray(0, 16)
+}

@@ -1,0 +1,58 @@
+// What the rest of the product sees of the couriers: one CourierHost per node, one Courier per connected device.
+
+import type { CloseCode } from '../protocol/codes.js'
+import type { DeviceTransport } from './device-transport.js'
+
+export interface OpenRequest {
+  readonly device: string
+  readonly transport: DeviceTransport
+  /** False once the socket has ended: `open` then gives up without claiming (or releases what it just claimed). */
+  isAlive(): boolean
+}
+
+/** A device's connection: owns the claim from `CourierHost.open` until `ended` or `close`. */
+export interface Courier {
+  readonly device: string
+  readonly claimId: string
+  /** The mailbox filter that the device's clean=false session kept, as read with the claim. */
+  readonly keptSubscription: string | null
+  /** The device has a mailbox subscription: deliver. Idempotent; after `pause` goes on where it stopped. */
+  begin(): void
+  /** UNSUBSCRIBE: sends nothing more; acks in flight still count. */
+  pause(): void
+  /** Keeps or forgets the subscription in the device record. Rejects with a PostriderError when the store cannot. */
+  keepSubscription(filter: string | null): Promise<void>
+  /** A PUBACK. False: unknown packet id, ignored and counted. */
+  acked(packetId: number): boolean
+  /** The transport's buffer went below its limit again. */
+  drained(): void
+  /** Bytes came from the device, or bytes left the full buffer to it: it is alive. Cheap, called for every chunk. */
+  heard(): void
+  /** Ends the connection from the server's side: flushes acks, releases the claim, closes the transport with `code`. */
+  close(code: CloseCode): Promise<void>
+  /** The socket has closed: flushes acks and releases the claim. Idempotent, never rejects. */
+  ended(): Promise<void>
+}
+
+export interface CourierHost {
+  /** Joins the bus and begins to sweep. */
+  start(): Promise<void>
+  /**
+   * Takes the device for a new connection: kicks the present owner, waits at most 250 ms for it to flush and release, then
+   * claims by force. Calls for one device are served one after another. Rejects with PostriderError (`store_unavailable`,
+   * `overloaded`) or with `ConnectionGone` when `isAlive()` turned false.
+   */
+  open(request: OpenRequest): Promise<Courier>
+  /** Connected devices of this node. */
+  readonly size: number
+  /** Closes every connection with `draining`, flushes, releases, leaves the bus. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** `open` gave up because the socket had ended. */
+export class ConnectionGone extends Error {
+  constructor() {
+    super('the connection ended before it could own the device')
+    this.name = 'ConnectionGone'
+  }
+}
