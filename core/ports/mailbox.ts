@@ -65,7 +65,13 @@ export interface ReadRequest {
 export type ReadResult =
   | {
       readonly kind: 'page'
+      /**
+       * In seq order. Seqs at or below the cursor (handled meanwhile, by whomever) are left out, so the first entry need not
+       * follow the request's position.
+       */
       readonly entries: readonly PageEntry[]
+      /** Where the page ends: the position of the next read. Covers everything in and before the page. */
+      readonly next: Position
       /** The log's last seq, and the epoch that the next append will be in, if nothing changes. */
       readonly head: number
       readonly lastEpoch: string
@@ -204,6 +210,8 @@ export interface Mailbox {
   /**
    * Merges acks, whoever brings them: cursor = max(cursor, min(seq, end of the epoch's stretch)), then over the exceptions
    * that follow. Handled messages leave the inbox in the same step. A device that does not exist: `counted: false`.
+   * A message that became an exception while it was on the wire of the present claim, and that the ack covers, is handled
+   * after all: the exception is taken back. One that a read for delivery left out, or of an earlier claim, stays one.
    */
   ack(items: readonly AckItem[]): Promise<readonly AckResult[]>
 
