@@ -1,0 +1,79 @@
+// The databases inside the environment, and all their keys.
+
+import type { Database, RootDatabase } from 'lmdb'
+
+/**
+ * - `devices`: device id → record
+ * - `messages`: (device number, seq) → message
+ * - `dedup`: two databases used in turn by dedup window: (device number, hash of the id) → entry
+ * - `journal`: (group, part) → changes
+ * - `garbage`: device number → nothing: purged, its messages and dedup ids are still to be deleted
+ * - `meta`: name → value
+ * - `keys`, `revocations`: see credentials.ts
+ */
+export interface Tables {
+  readonly env: RootDatabase<Buffer, Buffer>
+  readonly devices: Database<Buffer, Buffer>
+  readonly messages: Database<Buffer, Buffer>
+  readonly dedup: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>]
+  readonly journal: Database<Buffer, Buffer>
+  readonly garbage: Database<Buffer, Buffer>
+  readonly meta: Database<Buffer, Buffer>
+  readonly keys: Database<Buffer, Buffer>
+  readonly revocations: Database<Buffer, Buffer>
+}
+
+export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
+  const table = (name: string): Database<Buffer, Buffer> =>
+    env.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' })
+  return {
+    env,
+    devices: table('devices'),
+    messages: table('messages'),
+    dedup: [table('dedup-0'), table('dedup-1')],
+    journal: table('journal'),
+    garbage: table('garbage'),
+    meta: table('meta'),
+    keys: table('keys'),
+    revocations: table('revocations'),
+  }
+}
+
+/** The device id's UTF-8 bytes: lists come in the order of bytes. */
+export const deviceKey = (device: string): Buffer => Buffer.from(device, 'utf8')
+
+/** u48 device number, u48 seq. */
+export function messageKey(number: number, seq: number): Buffer {
+  const key = Buffer.allocUnsafe(12)
+  key.writeUIntBE(number, 0, 6)
+  key.writeUIntBE(seq, 6, 6)
+  return key
+}
+
+/** u48 device number, 16 bytes of hash. */
+export function dedupKey(number: number, idHash: Uint8Array): Buffer {
+  const key = Buffer.allocUnsafe(22)
+  key.writeUIntBE(number, 0, 6)
+  key.set(idHash, 6)
+  return key
+}
+
+/** u48 group, u16 part. */
+export function journalKey(group: number, part: number): Buffer {
+  const key = Buffer.allocUnsafe(8)
+  key.writeUIntBE(group, 0, 6)
+  key.writeUInt16BE(part, 6)
+  return key
+}
+
+export const journalKeyGroup = (key: Buffer): number => key.readUIntBE(0, 6)
+export const journalKeyPart = (key: Buffer): number => key.readUInt16BE(6)
+
+/** The first key of a device number: every key of it lies in [numberKey(n), numberKey(n + 1)). */
+export function numberKey(number: number): Buffer {
+  const key = Buffer.allocUnsafe(6)
+  key.writeUIntBE(number, 0, 6)
+  return key
+}
+
+export const metaKey = (name: string): Buffer => Buffer.from(name, 'latin1')
