@@ -1,0 +1,94 @@
+import t from 'tap'
+import { dirname, join } from 'node:path/posix'
+import { importsOf, readRepositoryFile, repositoryFiles } from '../support/repository.js'
+
+/** Which folders a folder may import from, besides itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  protocol: [],
+  core: ['protocol'],
+  courier: ['core', 'protocol'],
+  broker: ['courier', 'core', 'protocol'],
+  'push-api': ['courier', 'core', 'protocol'],
+  cli: ['sdk', 'broker', 'push-api', 'courier', 'core', 'protocol'],
+  sdk: ['protocol'],
+}
+const PRODUCT = Object.keys(MAY_IMPORT)
+
+/** Packages that one part hides from the rest. */
+const HIDDEN_PACKAGES: ReadonlyArray<{ readonly pattern: RegExp; readonly folders: readonly string[] }> = [
+  { pattern: /^lmdb$/, folders: ['core/stores/lmdb/'] },
+  { pattern: /^(aedes|aedes-persistence|mqemitter|ws)$/, folders: ['broker/'] },
+  { pattern: /^(fastify|fastify-plugin|@fastify\/.+)$/, folders: ['push-api/', 'core/admin/'] },
+]
+
+const folderOf = (path: string): string => path.split('/')[0] ?? ''
+
+/** Every import of the project: the file, what it names, and the file of the project that it means (or null). */
+const edges = repositoryFiles()
+  .filter((path) => /\.(ts|js|mjs)$/.test(path))
+  .flatMap((path) =>
+    importsOf(readRepositoryFile(path)).map((specifier) => ({
+      path,
+      specifier,
+      target: specifier.startsWith('.') ? join(dirname(path), specifier) : null,
+    })),
+  )
+const ofProduct = edges.filter((edge) => PRODUCT.includes(folderOf(edge.path)))
+
+const named = (list: typeof edges): readonly string[] => list.map((edge) => `${edge.path} imports ${edge.specifier}`)
+
+t.test('repository: imports run one way', async (t) => {
+  t.ok(ofProduct.length > 0, 'there are imports to look at')
+  const wrong = ofProduct.filter(({ path, target }) => {
+    if (target === null) return false
+    const from = folderOf(path)
+    const to = folderOf(target)
+    return from !== to && !(MAY_IMPORT[from] ?? []).includes(to)
+  })
+  t.same(named(wrong), [])
+})
+
+t.test('repository: protocol imports nothing but itself', async (t) => {
+  t.same(named(edges.filter(({ path, target }) => folderOf(path) === 'protocol' && target === null)), [])
+})
+
+t.test('repository: only the composition files pick a store or a bus', async (t) => {
+  const wrong = ofProduct.filter(({ path, target }) => {
+    const driver = /^core\/(stores|bus)\//.exec(target ?? '')?.[0]
+    return driver !== undefined && !path.startsWith(driver) && !path.startsWith('cli/compose')
+  })
+  t.same(named(wrong), [])
+})
+
+t.test('repository: a driver does not import another driver', async (t) => {
+  const driverOf = (path: string): string | undefined => /^core\/(stores|bus)\/[^/]+\//.exec(path)?.[0]
+  const wrong = ofProduct.filter(({ path, target }) => {
+    const from = driverOf(path)
+    const to = driverOf(target ?? '')
+    return from !== undefined && to !== undefined && from !== to
+  })
+  t.same(named(wrong), [])
+})
+
+t.test('repository: packages stay behind the part that hides them', async (t) => {
+  const wrong = ofProduct.filter(({ path, specifier }) =>
+    HIDDEN_PACKAGES.some(
+      ({ pattern, folders }) => pattern.test(specifier) && !folders.some((folder) => path.startsWith(folder)),
+    ),
+  )
+  t.same(named(wrong), [])
+})
+
+t.test('repository: every package that the product imports is a dependency of the published package', async (t) => {
+  const manifest: unknown = JSON.parse(readRepositoryFile('cli/package.json'))
+  const dependencies =
+    typeof manifest === 'object' && manifest !== null && 'dependencies' in manifest ? manifest.dependencies : null
+  if (typeof dependencies !== 'object' || dependencies === null) throw new TypeError('cli/package.json: dependencies')
+  const wrong = ofProduct.filter(({ path, specifier, target }) => {
+    if (target !== null || specifier.startsWith('node:') || folderOf(path) === 'sdk') return false
+    const parts = specifier.split('/')
+    const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '')
+    return !Object.hasOwn(dependencies, name)
+  })
+  t.same(named(wrong), [])
+})
