@@ -1,0 +1,58 @@
+import { isIP } from 'node:net'
+import { StartupError } from '../errors.js'
+import { messageSize } from '../model/message.js'
+import { settingName } from './option.js'
+import type { ServerConfig } from './server-options.js'
+
+type Where = ReadonlyMap<string, string>
+
+/** True for addresses that only this machine reaches. A name counts only if it is `localhost`: others may change. */
+export function isLoopback(host: string): boolean {
+  const kind = isIP(host)
+  if (kind === 4) return host.startsWith('127.')
+  if (kind === 6) return /^(?:::1|(?:0{1,4}:){7}0{0,3}1|::ffff:127\.[0-9.]+)$/i.test(host)
+  return host.toLowerCase() === 'localhost'
+}
+
+function refuse(message: string): never {
+  throw new StartupError(message)
+}
+
+const LISTENERS = ['mqttPort', 'wsPort', 'httpPort', 'adminPort'] as const
+
+/**
+ * The rules over more than one setting. Throws a StartupError (exit code 78) that names both where they came from.
+ * `where`: the source of each setting that is not a default.
+ */
+export function checkServerConfig(config: ServerConfig, where: Where): void {
+  const name = (key: keyof ServerConfig): string => where.get(key) ?? `--${settingName(key)} (default)`
+
+  if (config.auth === 'none' && !isLoopback(config.host)) {
+    refuse(
+      `${name('auth')} none: anybody could take any device's messages, so it is for a loopback address only, not for ${name('host')} ${config.host}; use --host 127.0.0.1 or --auth token`,
+    )
+  }
+  if (config.window > config.windowMax) {
+    refuse(`${name('window')} ${config.window} is over ${name('windowMax')} ${config.windowMax}`)
+  }
+  const largest = messageSize({ payload: new Uint8Array(0), contentType: '', attributes: null, dedupId: null })
+  if (config.payloadMax + largest > config.inboxMaxBytes) {
+    refuse(
+      `${name('payloadMax')} ${config.payloadMax} bytes is over what an inbox holds, ${name('inboxMaxBytes')} ${config.inboxMaxBytes} bytes: such a message could never be accepted`,
+    )
+  }
+  if (config.payloadMax > config.bodyMax) {
+    refuse(
+      `${name('payloadMax')} ${config.payloadMax} bytes is over ${name('bodyMax')} ${config.bodyMax} bytes: such a message could never be sent`,
+    )
+  }
+  if (config.mqttPort === null && config.wsPort === null) {
+    refuse(`${name('mqttPort')} off and ${name('wsPort')} off: no device could connect; leave one of them on`)
+  }
+  for (const [i, key] of LISTENERS.entries()) {
+    const other = LISTENERS.slice(0, i).find((earlier) => config[earlier] === config[key])
+    if (other !== undefined && config[key] !== null && config[key] !== 0) {
+      refuse(`${name(key)} ${config[key]} is the same port as ${name(other)}`)
+    }
+  }
+}

@@ -1,0 +1,176 @@
+// Every setting of `postrider serve`. Flags, environment, file, help, validation and docs/configuration.md are made from
+// this table and nothing else.
+//
+// Units of the values: `size` bytes, `duration` milliseconds, `seconds` seconds.
+
+import { LOG_LEVELS, type LogLevel } from '../log.js'
+import { option, optional, type Values } from './option.js'
+import { choice, count, duration, port, portOrOff, seconds, size, text } from './value-types.js'
+
+const DAY = 86_400
+const YEAR = 365 * DAY
+const MIB = 1024 ** 2
+const GIB = 1024 ** 3
+
+/** `file:./data` → `./data`; undefined: not a file store. */
+function fileStorePath(raw: string): string | undefined {
+  const path = raw.startsWith('file://') ? raw.slice('file://'.length) : raw.startsWith('file:') ? raw.slice(5) : ''
+  return path === '' ? undefined : path
+}
+
+export const SERVER_OPTIONS = {
+  role: option<'all'>({
+    type: choice(['all']),
+    default: 'all',
+    later: { matches: /^(?:api|broker)$/, what: 'a node that is only api or only broker' },
+    doc: 'What this process does: `all` takes pushes and serves devices',
+  }),
+  host: option<string>({
+    type: text('ADDRESS', 'an IP address or a name of this machine'),
+    default: '127.0.0.1',
+    doc: 'The address that every listener, the admin port too, binds to; `0.0.0.0` for all IPv4, `::` for all addresses',
+  }),
+  mqttPort: option<number | null>({ type: portOrOff(), default: 1883, doc: 'MQTT over TCP' }),
+  wsPort: option<number | null>({
+    type: portOrOff(),
+    default: 8083,
+    doc: 'MQTT over WebSocket: path `/mqtt`, subprotocol `mqtt`',
+  }),
+  httpPort: option<number>({ type: port(), default: 8080, doc: 'The REST API' }),
+  adminPort: option<number | null>({
+    type: portOrOff(),
+    default: 9090,
+    doc: '`/metrics`, `/livez` and `/readyz`. Not for the public',
+  }),
+  store: option<string>({
+    type: {
+      placeholder: 'file:FOLDER',
+      expected: 'file: and a folder, such as file:./data',
+      parse: fileStorePath,
+      format: (path) => `file:${path}`,
+    },
+    default: './data',
+    later: { matches: /^(?:rediss?|mongodb(?:\+srv)?):/, what: 'a Redis or MongoDB store' },
+    doc: 'Where everything is kept: a folder of this process alone, made when it is not there',
+  }),
+  durability: option<'disk' | 'process'>({
+    type: choice(['disk', 'process']),
+    default: 'disk',
+    doc: '`disk`: a message is accepted once it is on the disk, and survives a power cut. `process`: once the operating system has it; survives the end of the process, not of the machine',
+  }),
+  auth: option<'token' | 'none'>({
+    type: choice(['token', 'none']),
+    default: 'token',
+    doc: 'How devices prove who they are. `none` is for development, and only on a loopback host',
+  }),
+  tokenMaxTtl: option<number>({
+    type: seconds({ min: 1, max: 10 * YEAR }),
+    default: 30 * DAY,
+    doc: 'Longest life of a device token; one that lives longer is refused',
+  }),
+  inboxMax: option<number>({
+    type: count({ min: 1, max: 10_000_000 }),
+    default: 1_000,
+    doc: 'Most messages that may wait for one device',
+  }),
+  inboxMaxBytes: option<number>({
+    type: size({ min: 1024, max: 64 * GIB }),
+    default: 16 * MIB,
+    doc: 'Most bytes that may wait for one device',
+  }),
+  overflow: option<'reject' | 'drop-oldest'>({
+    type: choice(['reject', 'drop-oldest']),
+    default: 'reject',
+    doc: 'A push to a full inbox is refused (429 `inbox_full`), or takes the place of the oldest messages, which is told',
+  }),
+  retention: option<number>({
+    type: seconds({ min: 1, max: 10 * YEAR }),
+    default: 7 * DAY,
+    doc: 'A message that waits longer is given up, with the reason `retention`',
+  }),
+  dedupWindow: option<number>({
+    type: seconds({ min: 1, max: YEAR }),
+    default: DAY,
+    doc: 'How long a dedup id is remembered: a retry within it is never a second message',
+  }),
+  deviceIdle: option<number>({
+    type: seconds({ min: 60, max: 100 * YEAR }),
+    default: 90 * DAY,
+    doc: 'A device that has an empty inbox and was not used for so long is forgotten',
+  }),
+  payloadMax: option<number>({
+    type: size({ min: 1, max: 128 * MIB }),
+    default: 256 * 1024,
+    doc: 'Largest payload of one message',
+  }),
+  bodyMax: option<number>({
+    type: size({ min: 1024, max: GIB }),
+    default: 16 * MIB,
+    doc: 'Largest body of one request',
+  }),
+  window: option<number>({
+    type: count({ min: 1, max: 32_767 }),
+    default: 64,
+    doc: 'Messages that a device may have unacknowledged',
+  }),
+  windowMax: option<number>({
+    type: count({ min: 1, max: 32_767 }),
+    default: 1_024,
+    doc: 'Largest window that a device may ask for',
+  }),
+  sweepInterval: option<number>({
+    type: duration({ min: 50, max: 3_600_000 }),
+    default: 10_000,
+    doc: 'How often the connected devices are compared with the store, which finds what a lost notice did not tell',
+  }),
+  drainDeadline: option<number>({
+    type: duration({ min: 100, max: 3_600_000 }),
+    default: 20_000,
+    doc: 'How long a stop in good order may take, from SIGTERM or SIGINT on',
+  }),
+  logLevel: option<LogLevel>({
+    type: choice(LOG_LEVELS),
+    default: 'info',
+    doc: 'The least that is logged (JSON, on stderr)',
+  }),
+} as const
+
+export type ServerConfig = Values<typeof SERVER_OPTIONS>
+
+/** The file itself: from a flag or the environment, of course not from the file. */
+export const CONFIG_FILE_OPTION = {
+  config: optional<string>({
+    type: text('FILE', 'the path of a YAML file'),
+    doc: 'A YAML file with settings: keys as the flags without their dashes. Flags and environment win over it',
+  }),
+} as const
+
+/** Settings of the design that this version does not have: refused by name wherever they are given, never ignored. */
+export const LATER_SETTINGS: Readonly<Record<string, string>> = {
+  'tls-cert': 'TLS',
+  'tls-key': 'TLS',
+  'tls-client-ca': 'TLS',
+  'mqtts-port': 'TLS',
+  'wss-port': 'TLS',
+  'https-port': 'TLS',
+  bus: 'a bus to other nodes',
+  'redis-wait': 'a Redis store',
+  'token-jwks': 'verifying tokens with a JWKS',
+  'uplink-retention': 'uplink',
+  'uplink-max': 'uplink',
+  'drain-delay': 'a paced drain',
+  'drain-rate': 'a paced drain',
+  workers: 'more than one worker',
+  'proxy-protocol': 'the PROXY protocol',
+  'trust-proxy': 'trusting a proxy about addresses',
+  'cors-origin': 'cross-origin access from browsers',
+}
+
+/** Read from the environment (or the data folder), never from flags or the file. */
+export const SECRET_SETTINGS = [
+  { setting: 'api-key', doc: 'An API key with all scopes. When it is not set: the file `api-key` in the data folder' },
+  {
+    setting: 'token-secret',
+    doc: 'Signs and verifies device tokens: 32 bytes or more. A comma list rotates: the first signs, all verify. When it is not set: the file `token-secret` in the data folder',
+  },
+] as const

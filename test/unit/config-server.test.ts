@@ -1,0 +1,225 @@
+import { join } from 'node:path'
+import t from 'tap'
+import { isLoopback } from '../../core/config/check-server-config.js'
+import { loadServerConfig } from '../../core/config/load-server-config.js'
+import { environmentName } from '../../core/config/option.js'
+import { LATER_SETTINGS } from '../../core/config/server-options.js'
+import { StartupError } from '../../core/errors.js'
+
+type Env = Readonly<Record<string, string>>
+
+/** The refusal as `exit code: message`, or `accepted`. */
+function outcome(argv: readonly string[], env: Env = {}): string {
+  try {
+    loadServerConfig(argv, env)
+    return 'accepted'
+  } catch (error) {
+    if (error instanceof StartupError) return `${error.exitCode}: ${error.message}`
+    throw error
+  }
+}
+
+t.test('configuration: the defaults are those of the documentation', async (t) => {
+  t.match(loadServerConfig([], {}).config, {
+    role: 'all',
+    host: '127.0.0.1',
+    mqttPort: 1883,
+    wsPort: 8083,
+    httpPort: 8080,
+    adminPort: 9090,
+    store: './data',
+    durability: 'disk',
+    auth: 'token',
+    tokenMaxTtl: 30 * 86_400,
+    inboxMax: 1000,
+    inboxMaxBytes: 16 * 1024 * 1024,
+    overflow: 'reject',
+    retention: 7 * 86_400,
+    dedupWindow: 86_400,
+    payloadMax: 256 * 1024,
+    bodyMax: 16 * 1024 * 1024,
+    window: 64,
+    windowMax: 1024,
+    sweepInterval: 10_000,
+    logLevel: 'info',
+  })
+})
+
+t.test('configuration: flags over environment over file over defaults', async (t) => {
+  const folder = t.testdir({ 'a.yaml': 'window: 3\ninbox-max: 30\nretention: 3d\n' })
+  const file = join(folder, 'a.yaml')
+  const env = { POSTRIDER_WINDOW: '2', POSTRIDER_INBOX_MAX: '20', POSTRIDER_CONFIG: file }
+  const { config, where } = loadServerConfig(['--window', '1'], env)
+  t.match(config, { window: 1, inboxMax: 20, retention: 3 * 86_400, windowMax: 1024 })
+  t.equal(where.get('window'), '--window')
+  t.equal(where.get('inboxMax'), 'POSTRIDER_INBOX_MAX')
+  t.equal(where.get('retention'), `${file}: retention`)
+  t.equal(where.get('windowMax'), undefined)
+})
+
+t.test('configuration: both spellings of a flag, sizes, durations, ports that are off', async (t) => {
+  const { config } = loadServerConfig(
+    [
+      '--inbox-max-bytes=32MiB',
+      '--sweep-interval',
+      '200ms',
+      '--ws-port=off',
+      '--mqtt-port',
+      '0',
+      '--store=file:/var/p',
+    ],
+    {},
+  )
+  t.match(config, { inboxMaxBytes: 32 * 1024 * 1024, sweepInterval: 200, wsPort: null, mqttPort: 0, store: '/var/p' })
+})
+
+t.test('configuration: an empty variable counts as not set', async (t) => {
+  t.equal(loadServerConfig([], { POSTRIDER_WINDOW: '', POSTRIDER_WORKERS: '' }).config.window, 64)
+})
+
+t.test('configuration: a value that cannot be names its place and what would be right', async (t) => {
+  const cases: ReadonlyArray<readonly [argv: readonly string[], env: Env, expected: RegExp]> = [
+    [['--mqtt-port', '70000'], {}, /^78: --mqtt-port: "70000" cannot be; it must be a port from 0 to 65535 .*or off$/],
+    [['--http-port', 'off'], {}, /^78: --http-port: "off" cannot be/],
+    [['--mqtt-port=-1'], {}, /^78: --mqtt-port/],
+    [[], { POSTRIDER_WINDOW: 'many' }, /^78: POSTRIDER_WINDOW: "many" .* a whole number from 1 to 32767$/],
+    [['--window', '0'], {}, /^78: --window/],
+    [['--window', '1.5'], {}, /^78: --window/],
+    [['--dedup-window', '0s'], {}, /^78: --dedup-window: "0s" .*from 1s to 365d/],
+    [['--dedup-window', '0'], {}, /^78: --dedup-window/],
+    [['--dedup-window', '1500ms'], {}, /^78: --dedup-window: .*whole seconds/],
+    [['--retention', '7'], {}, /such as 90s, 24h or 30d$/],
+    [['--inbox-max-bytes', '16MB'], {}, /such as 512KiB or 16MiB$/],
+    [['--durability', 'memory'], {}, /one of disk, process$/],
+    [['--auth', 'password'], {}, /one of token, none$/],
+    [['--log-level', 'loud'], {}, /one of trace, debug/],
+    [['--store', './data'], {}, /it must be file: and a folder/],
+    [['--store', 'file:'], {}, /it must be file: and a folder/],
+    [['--host', ' '], {}, /^78: --host/],
+  ]
+  for (const [argv, env, expected] of cases) t.match(outcome(argv, env), expected)
+})
+
+t.test('configuration: combinations that cannot be', async (t) => {
+  const cases: ReadonlyArray<readonly [argv: readonly string[], expected: RegExp]> = [
+    [['--auth', 'none', '--host', '0.0.0.0'], /^78: --auth none: .* --host 0\.0\.0\.0/],
+    [['--auth', 'none', '--host', '::'], /^78: --auth none/],
+    [['--auth', 'none', '--host', 'localhost.example.com'], /^78: --auth none/],
+    [['--window', '2000'], /^78: --window 2000 is over --window-max \(default\) 1024$/],
+    [['--window-max', '10'], /^78: --window \(default\) 64 is over --window-max 10$/],
+    [['--payload-max', '16MiB'], /^78: --payload-max .* is over what an inbox holds/],
+    [['--payload-max', '2MiB', '--body-max', '1MiB'], /^78: --payload-max .* is over --body-max/],
+    [['--mqtt-port', 'off', '--ws-port', 'off'], /no device could connect/],
+    [['--mqtt-port', '8080'], /^78: --http-port \(default\) 8080 is the same port as --mqtt-port$/],
+  ]
+  for (const [argv, expected] of cases) t.match(outcome(argv), expected)
+  t.equal(outcome(['--auth', 'none']), 'accepted')
+  t.equal(outcome(['--mqtt-port', '0', '--http-port', '0', '--admin-port', '0', '--ws-port', '0']), 'accepted')
+})
+
+t.test('configuration: unknown flags, with the nearest one', async (t) => {
+  t.match(outcome(['--mqtt-prot', '1']), /^64: --mqtt-prot: no such flag; did you mean --mqtt-port\?/)
+  t.match(outcome(['--whatever-this-is']), /^64: --whatever-this-is: no such flag \(postrider serve --help/)
+  t.match(outcome(['-p', '1']), /^64: -p: no such flag/)
+  t.match(outcome(['--window']), /^64: --window needs a value/)
+  t.match(outcome(['--window', '--host', 'a']), /^64: --window needs a value/)
+  t.match(outcome(['--window', '1', '--window', '2']), /^64: --window was given twice/)
+})
+
+t.test('configuration: secrets are refused on the command line and in the file', async (t) => {
+  t.match(outcome(['--token-secret', 'x'.repeat(40)]), /^64: --token-secret: secrets .* set POSTRIDER_TOKEN_SECRET$/)
+  t.match(outcome(['--api-key=abc']), /^64: --api-key: secrets .* set POSTRIDER_API_KEY$/)
+  t.notMatch(outcome(['--token-secret=hush-hush']), /hush/, 'and not repeated')
+  const folder = t.testdir({ 'a.yaml': 'token-secret: hush-hush\n' })
+  const refusal = outcome(['--config', join(folder, 'a.yaml')])
+  t.match(refusal, /^78: .*a\.yaml: token-secret: secrets are not taken from this file; set POSTRIDER_TOKEN_SECRET$/)
+  t.notMatch(refusal, /hush/)
+})
+
+t.test('configuration: what a later version has is refused, wherever it is given', async (t) => {
+  const folder = t.testdir(Object.fromEntries(Object.keys(LATER_SETTINGS).map((name) => [name, `${name}: 1\n`])))
+  for (const name of Object.keys(LATER_SETTINGS)) {
+    t.match(outcome([`--${name}`, '1']), new RegExp(`^64: --${name}: .* not in this version$`))
+    t.match(outcome([], { [environmentName(name)]: '1' }), /^78: POSTRIDER_[A-Z_]+: .* not in this version$/)
+    t.match(outcome(['--config', join(folder, name)]), new RegExp(`^78: .*: ${name}: .* not in this version$`))
+  }
+  t.match(outcome(['--role', 'broker']), /^78: --role broker: .* not in this version$/)
+  t.match(outcome([], { POSTRIDER_STORE: 'redis://h' }), /^78: POSTRIDER_STORE redis:\/\/h: .* not in this version$/)
+  t.match(outcome(['--store', 'mongodb+srv://h']), /not in this version$/)
+})
+
+t.test('configuration: a file that is not right says where', async (t) => {
+  const folder = t.testdir({
+    'broken.yaml': 'window: [1\n',
+    'list.yaml': '- window\n',
+    'slip.yaml': 'windw: 1\n',
+    'nested.yaml': 'window: {min: 1}\n',
+    'none.yaml': 'window:\n',
+    'bad.yaml': 'window: -1\n',
+    'twice.yaml': 'window: 1\nwindow: 2\n',
+    'empty.yaml': '# nothing\n',
+    'types.yaml': 'mqtt-port: 0\nws-port: off\nauth: none\nsweep-interval: 1s\n',
+  })
+  const load = (name: string): string => outcome(['--config', join(folder, name)])
+  t.match(load('broken.yaml'), /^78: .*broken\.yaml: not valid YAML: .*line/)
+  t.match(load('list.yaml'), /list\.yaml: must be a map of settings/)
+  t.match(load('slip.yaml'), /slip\.yaml: windw: no such setting; did you mean window\?$/)
+  t.match(load('nested.yaml'), /nested\.yaml: window: must be one value, not a list or map$/)
+  t.match(load('none.yaml'), /none\.yaml: window: must be one value, not nothing$/)
+  t.match(load('bad.yaml'), /bad\.yaml: window: "-1" cannot be; it must be a whole number/)
+  t.match(load('twice.yaml'), /twice\.yaml: not valid YAML/)
+  t.match(load('absent.yaml'), /--config .*absent\.yaml: cannot be read/)
+  t.equal(load('empty.yaml'), 'accepted')
+  t.match(loadServerConfig(['--config', join(folder, 'types.yaml')], {}).config, {
+    mqttPort: 0,
+    wsPort: null,
+    auth: 'none',
+  })
+})
+
+t.test('configuration: variables that mean nothing are named, those of Kubernetes are not', async (t) => {
+  const env = {
+    POSTRIDER_WINDWO: '1',
+    POSTRIDER_API_KEY: 'x',
+    POSTRIDER_TOKEN_SECRET: 'x',
+    POSTRIDER_URL: 'http://h',
+    POSTRIDER_SERVICE_HOST: '10.0.0.1',
+    POSTRIDER_SERVICE_PORT_MQTT: '1883',
+    POSTRIDER_PORT: 'tcp://10.0.0.1:1883',
+    POSTRIDER_PORT_1883_TCP_ADDR: '10.0.0.1',
+    POSTRIDER_PUSH_PORT_8080_TCP: 'tcp://10.0.0.1:8080',
+    PATH: '/bin',
+  }
+  t.same(loadServerConfig([], env).unknownVariables, ['POSTRIDER_WINDWO'])
+})
+
+t.test('configuration: words that are no flags are handed on', async (t) => {
+  t.same(loadServerConfig(['now', '--window', '2', '--', '--host'], {}).arguments, ['now', '--host'])
+})
+
+t.test('loopback: only addresses that other machines cannot reach', async (t) => {
+  for (const host of [
+    '127.0.0.1',
+    '127.9.9.9',
+    '::1',
+    '0:0:0:0:0:0:0:1',
+    'localhost',
+    'LOCALHOST',
+    '::ffff:127.0.0.1',
+  ]) {
+    t.ok(isLoopback(host), host)
+  }
+  for (const host of [
+    '0.0.0.0',
+    '::',
+    '10.0.0.1',
+    '127.0.0.1.example.com',
+    'localhost.',
+    '::2',
+    '',
+    '1270.0.0.1',
+    '::ffff:10.0.0.1',
+  ]) {
+    t.notOk(isLoopback(host), host)
+  }
+})
