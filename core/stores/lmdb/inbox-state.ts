@@ -52,6 +52,8 @@ export class InboxState {
 
   createdAt: number
   lastSeenAt: number | null = null
+  /** Last push, token or connection: for the removal of idle records. */
+  usedAt: number
   epochs: readonly EpochStart[]
   epochGeneration: string
   head = 0
@@ -76,6 +78,8 @@ export class InboxState {
   diskFloor = 0
 
   // ---- in memory only
+  /** Seqs up to here are on disk, or in the commit under way. */
+  copied = 0
   claim: Claim | null = null
   connectedAt: number | null = null
   /** From `tail[tailStart]` on the entries of `tailBase`, `tailBase + 1`, …, head; handled ones leave at the front. */
@@ -90,12 +94,17 @@ export class InboxState {
   /** The first group with a change that is not in the record on disk; 0: none. */
   dirtyGroup = 0
   dirtySince = 0
+  /** All changes up to this group are in the record on disk. */
+  recordGroup = 0
+  /** When the retention was last looked at. */
+  agedAt = 0
   purged = false
 
   constructor(device: string, number: number, createdAt: number, epoch: string, generation: string) {
     this.device = device
     this.number = number
     this.createdAt = createdAt
+    this.usedAt = createdAt
     this.epochs = [{ epoch, firstSeq: 1 }]
     this.epochGeneration = generation
   }

@@ -7,9 +7,6 @@ import { ByteReader, ByteWriter } from './bytes.js'
 import { InboxState } from './inbox-state.js'
 
 const FORMAT = 1
-/** Ahead of everything else: u8 format, u48 group of the last change in the record. */
-const GROUP_AT = 1
-
 /** `group`: every change of the device up to this group is in the record. */
 export function encodeRecord(state: InboxState, group: number): Buffer {
   const out = new ByteWriter(256)
@@ -18,6 +15,7 @@ export function encodeRecord(state: InboxState, group: number): Buffer {
   out.u48(state.number)
   out.u48(state.createdAt)
   out.u48(state.lastSeenAt ?? 0)
+  out.u48(state.usedAt)
   out.u48(state.head)
   out.u48(state.headCumulative)
   out.u48(state.cursor)
@@ -49,16 +47,16 @@ export function encodeRecord(state: InboxState, group: number): Buffer {
   return out.take()
 }
 
-export const recordGroup = (bytes: Buffer): number => bytes.readUIntBE(GROUP_AT, 6)
-
 export function decodeRecord(device: string, bytes: Buffer): InboxState {
   const input = new ByteReader(bytes)
   const format = input.u8()
   if (format !== FORMAT) throw new RangeError(`the record of device ${device} has the unknown format ${format}`)
-  input.u48()
+  const group = input.u48()
   const state = new InboxState(device, input.u48(), input.u48(), '', '')
+  state.recordGroup = group
   const lastSeenAt = input.u48()
   state.lastSeenAt = lastSeenAt === 0 ? null : lastSeenAt
+  state.usedAt = input.u48()
   state.head = input.u48()
   state.headCumulative = input.u48()
   state.cursor = input.u48()
@@ -71,6 +69,7 @@ export function decodeRecord(device: string, bytes: Buffer): InboxState {
   state.nextExpiry = nextExpiry === 0 ? Infinity : nextExpiry
   state.dedupWindow = input.u48() - 1
   state.materialized = input.u48()
+  state.copied = state.materialized
   state.diskFloor = input.u48()
   const subscription = input.text()
   state.subscription = subscription === '' ? null : subscription

@@ -1,0 +1,91 @@
+// Dedup ids of the embedded store. New ones are in memory with their device until its record is written; then in one of two
+// databases that take turns by window. An entry is used while it is younger than the window, and is on disk for two at most.
+//
+//   value: u8 format, 16 bytes body hash, u48 seq, u48 at, u48 expiresAt (0: none), text epoch
+
+import type { Database } from 'lmdb'
+import { dedupIdHash } from '../../model/body-hash.js'
+import { ByteReader, ByteWriter } from './bytes.js'
+import type { DedupEntry, InboxState } from './inbox-state.js'
+import { dedupKey } from './tables.js'
+
+const FORMAT = 1
+
+export class DedupIndex {
+  readonly #tables: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>]
+  readonly #windowMs: number
+  readonly #out = new ByteWriter(128)
+  /** The window that is written to; never goes back when a clock does. */
+  #window: number
+
+  constructor(tables: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>], windowMs: number, window: number) {
+    this.#tables = tables
+    this.#windowMs = windowMs
+    this.#window = window
+  }
+
+  get window(): number {
+    return this.#window
+  }
+
+  /** The first answer for `dedupId`, if it is younger than the window at `now`. */
+  find(state: InboxState, dedupId: string, now: number): DedupEntry | null {
+    const entry = state.recent?.get(dedupId) ?? state.recentInCommit?.get(dedupId) ?? this.#onDisk(state, dedupId)
+    return entry === null || now - entry.at >= this.#windowMs ? null : entry
+  }
+
+  #onDisk(state: InboxState, dedupId: string): DedupEntry | null {
+    if (state.dedupWindow < this.#window - 1) return null
+    const key = dedupKey(state.number, dedupIdHash(dedupId))
+    return this.#read(this.#window, key) ?? this.#read(this.#window - 1, key)
+  }
+
+  #read(window: number, key: Buffer): DedupEntry | null {
+    const value = this.#tables[window & 1 ? 1 : 0].get(key)
+    if (value === undefined) return null
+    const input = new ByteReader(value)
+    const format = input.u8()
+    if (format !== FORMAT) throw new RangeError(`a dedup entry has the unknown format ${format}`)
+    const bodyHash = input.bytes(16)
+    const seq = input.u48()
+    const at = input.u48()
+    const expires = input.u48()
+    return { seq, at, expiresAt: expires === 0 ? null : expires, bodyHash, epoch: input.text() }
+  }
+
+  /** Inside a transaction: writes an id of `state`. */
+  write(state: InboxState, dedupId: string, entry: DedupEntry): void {
+    const out = this.#out
+    out.u8(FORMAT)
+    out.bytes(entry.bodyHash)
+    out.u48(entry.seq)
+    out.u48(entry.at)
+    out.u48(entry.expiresAt ?? 0)
+    out.text(entry.epoch)
+    state.dedupWindow = this.#window
+    void this.#tables[this.#window & 1 ? 1 : 0].put(dedupKey(state.number, dedupIdHash(dedupId)), out.take())
+  }
+
+  /** Inside a transaction: begins the window of `now`, and forgets what two windows ago was written. True when it did. */
+  rotate(now: number): boolean {
+    const window = Math.floor(now / this.#windowMs)
+    if (window <= this.#window) return false
+    // The table of the new window holds ids of window - 2 or earlier; after a long stop the other one is as old.
+    void this.#tables[window & 1 ? 1 : 0].clearAsync()
+    if (window > this.#window + 1) void this.#tables[window & 1 ? 0 : 1].clearAsync()
+    this.#window = window
+    return true
+  }
+
+  /** Inside a transaction: forgets up to `most` ids of a purged device; how many there were. */
+  forget(start: Buffer, end: Buffer, most: number): number {
+    let count = 0
+    for (const table of this.#tables) {
+      for (const key of table.getKeys({ start, end, limit: most - count })) {
+        void table.remove(Buffer.from(key))
+        count++
+      }
+    }
+    return count
+  }
+}

@@ -1,0 +1,211 @@
+// The parts of the embedded store, wired: tables, states in memory, journal, group commit, materialisation. Driver files stand
+// on this and hold no state of their own.
+
+import type { Logger } from '../../log.js'
+import type { Clock } from '../../clock.js'
+import { StartupError } from '../../errors.js'
+import type { Claim, MailboxLimits } from '../../ports/mailbox.js'
+import { randomId } from '../../random-id.js'
+import { applyAging } from './aging.js'
+import { DedupIndex } from './dedup-index.js'
+import { Directory } from './directory.js'
+import { type Group, GroupCommit } from './group-commit.js'
+import { InboxState, type LogReader } from './inbox-state.js'
+import { Ledger } from './ledger.js'
+import { createLogReader } from './log-reader.js'
+import { Materializer, MATERIALIZER_DEFAULTS } from './materializer.js'
+import { recover } from './recovery.js'
+import { deviceKey, journalKey, metaKey, numberKey, type Tables } from './tables.js'
+
+/** Retention is looked at this often per device at most. Milliseconds. */
+const AGING_INTERVAL = 250
+
+export interface EngineOptions {
+  readonly tables: Tables
+  readonly limits: MailboxLimits
+  readonly clock: Clock
+  readonly log: Logger
+  readonly generation: string
+}
+
+export class Engine {
+  readonly tables: Tables
+  readonly limits: MailboxLimits
+  readonly clock: Clock
+  readonly log: Logger
+  readonly generation: string
+  readonly disk: LogReader
+  readonly directory: Directory
+  readonly dedup: DedupIndex
+  readonly groups: GroupCommit
+  readonly ledger: Ledger
+  readonly #materializer: Materializer
+  #nextNumber: number
+  #nextNumberStored: number
+  #writeAll = false
+
+  constructor(options: EngineOptions) {
+    this.tables = options.tables
+    this.limits = options.limits
+    this.clock = options.clock
+    this.log = options.log
+    this.generation = options.generation
+    this.disk = createLogReader(this.tables)
+    this.directory = new Directory(this.tables)
+    this.dedup = new DedupIndex(
+      this.tables.dedup,
+      this.limits.dedupWindowSeconds * 1000,
+      readNumber(this.tables, 'dedup-window') ?? Math.floor(this.clock.now() / (this.limits.dedupWindowSeconds * 1000)),
+    )
+    this.#materializer = new Materializer(this.tables, this.directory, this.dedup, MATERIALIZER_DEFAULTS)
+    this.#nextNumber = this.#nextNumberStored = readNumber(this.tables, 'next-number') ?? 1
+    let last: number
+    try {
+      last = recover(this.tables, this.directory, this.#materializer, this.disk, this.clock.monotonic())
+    } catch (error) {
+      throw new StartupError(`the store's journal cannot be read: ${messageOf(error)}`, { cause: error })
+    }
+    this.groups = new GroupCommit(
+      Math.max(last, readNumber(this.tables, 'last-group') ?? 0) + 1,
+      () => this.clock.monotonic(),
+      {
+        commit: (group) => this.#commit(group),
+        committed: () => this.#materializer.committed(),
+        failed: (group, error) => this.#failed(group, error),
+      },
+    )
+    this.ledger = new Ledger(this.groups, this.disk, (state, group) => this.markDirty(state, group))
+  }
+
+  /** The device's state as of now; null: no such device. */
+  find(device: string): InboxState | null {
+    const state = this.directory.get(device)
+    if (state !== null) this.#age(state)
+    return state
+  }
+
+  findOrCreate(device: string): InboxState {
+    return this.find(device) ?? this.#create(device)
+  }
+
+  /** Exact: nothing that expires at or before now is pending afterwards. */
+  ageNow(state: InboxState): void {
+    state.agedAt = 0
+    this.#age(state)
+  }
+
+  #age(state: InboxState): void {
+    if (state.pending === 0) return
+    const now = this.clock.now()
+    if (Math.abs(now - state.agedAt) < AGING_INTERVAL) return
+    state.agedAt = now
+    applyAging(state, now, { retentionMs: this.limits.retentionSeconds * 1000 }, this.ledger, this.disk)
+  }
+
+  #create(device: string): InboxState {
+    const group = this.groups.enter()
+    const state = new InboxState(device, this.#nextNumber++, this.clock.now(), randomId(), this.generation)
+    this.directory.add(state)
+    this.ledger.touch(state)
+    group.writes.push(() => {
+      if (!state.purged) this.#materializer.writeNow(state, group.number)
+    })
+    return state
+  }
+
+  /** Forgets the device with the group that fills. */
+  purge(state: InboxState): Group {
+    const group = this.groups.enter()
+    state.purged = true
+    state.claim = null
+    this.directory.remove(state)
+    this.#materializer.forget(state)
+    group.writes.push(() => {
+      void this.tables.devices.remove(deviceKey(state.device))
+      void this.tables.garbage.put(numberKey(state.number), Buffer.alloc(1))
+    })
+    return group
+  }
+
+  /** The record on disk is not the state any more. Not written for itself: with the next group, or the next tick. */
+  markDirty(state: InboxState, group = this.groups.next): void {
+    this.#materializer.markDirty(state, group, this.clock.monotonic())
+  }
+
+  /** Starts a group when states wait to be written and nothing else makes one. */
+  tick(): void {
+    this.directory.evict(this.groups.committed)
+    if (this.groups.idle && !this.groups.resting && this.#materializer.due(this.clock.monotonic())) this.groups.enter()
+  }
+
+  /** Writes every changed state and stops. */
+  async close(): Promise<void> {
+    this.#writeAll = true
+    if (this.#materializer.waiting > 0 && !this.groups.resting) {
+      await this.groups.enter().done.catch((error: unknown) => this.log.error({ err: error }, 'store_close_failed'))
+    }
+    await this.groups.close()
+  }
+
+  async #commit(group: Group): Promise<void> {
+    await this.tables.env.batch(() => {
+      for (const write of group.writes) write()
+      if (this.dedup.rotate(this.clock.now())) writeNumber(this.tables, 'dedup-window', this.dedup.window)
+      this.#materializer.run(group.number, this.clock.monotonic(), group.journal.changes, this.#writeAll)
+      const parts = group.journal.finish()
+      let bytes = 0
+      parts.forEach((part, i) => {
+        void this.tables.journal.put(journalKey(group.number, i), part)
+        bytes += part.length
+      })
+      if (parts.length > 0) this.#materializer.journaled(group.number, parts.length, bytes)
+      else writeNumber(this.tables, 'last-group', group.number)
+      if (this.#nextNumber !== this.#nextNumberStored) {
+        this.#nextNumberStored = this.#nextNumber
+        writeNumber(this.tables, 'next-number', this.#nextNumber)
+      }
+    })
+  }
+
+  #failed(group: Group, error: unknown): boolean {
+    observeCommitError(error)
+    this.log.error({ err: error, group: group.number }, 'store_commit_failed')
+    const claims = new Map<string, { claim: Claim; connectedAt: number | null }>()
+    for (const { device, claim, connectedAt } of this.directory.claimed()) {
+      if (claim !== null) claims.set(device, { claim, connectedAt })
+    }
+    this.directory.clear()
+    this.#materializer.clear()
+    recover(this.tables, this.directory, this.#materializer, this.disk, this.clock.monotonic())
+    this.#nextNumberStored = 0
+    for (const [device, { claim, connectedAt }] of claims) {
+      const state = this.directory.get(device)
+      if (state === null) continue
+      state.claim = claim
+      state.connectedAt = connectedAt
+    }
+    return this.tables.journal.doesExist(journalKey(group.number, 0))
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** lmdb's commit errors carry their cause as a promise that rejects; unobserved it would end the process. */
+function observeCommitError(error: unknown): void {
+  if (error instanceof Error && 'commitError' in error && error.commitError instanceof Promise) {
+    error.commitError.catch(() => undefined)
+  }
+}
+
+export function readNumber(tables: Tables, name: string): number | null {
+  const value = tables.meta.get(metaKey(name))
+  return value === undefined ? null : value.readDoubleBE(0)
+}
+
+export function writeNumber(tables: Tables, name: string, value: number): void {
+  const bytes = Buffer.alloc(8)
+  bytes.writeDoubleBE(value)
+  void tables.meta.put(metaKey(name), bytes)
+}

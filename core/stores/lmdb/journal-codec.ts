@@ -1,0 +1,140 @@
+// What a group commit writes: the changes of its devices in order, in one or more parts.
+//
+//   part:   u8 format, change…
+//   change: u8 kind, text device, u48 device number, then by kind
+//     append        u48 seq, 16 bytes body hash (zeros without a dedup id), u32 length, message
+//     epoch         text epoch, text generation          (begins with the device's next append)
+//     ack           u48 seq (0: none), u48 sent
+//     take back     u48 from, u48 to
+//     exception     u48 seq, u8 reason, u48 at
+//     subscription  text filter (empty: none)
+
+import { EXCEPTION_REASONS, type ExceptionReason } from '../../../protocol/codes.js'
+import { ByteReader, ByteWriter } from './bytes.js'
+import type { InboxState } from './inbox-state.js'
+import { type LogEntry, readEntry, writeEntry } from './message-codec.js'
+
+const FORMAT = 1
+const KIND = { append: 1, epoch: 2, ack: 3, takeBack: 4, exception: 5, subscription: 6 } as const
+/** A part is closed when it is larger; a change is never split. Bytes. */
+const PART_SIZE = 1 << 20
+const HASH_SIZE = 16
+const NO_HASH = new Uint8Array(HASH_SIZE)
+
+export type Change = { readonly device: string; readonly number: number } & (
+  | { readonly kind: 'append'; readonly entry: LogEntry; readonly bodyHash: Uint8Array }
+  | { readonly kind: 'epoch'; readonly epoch: string; readonly generation: string }
+  | { readonly kind: 'ack'; readonly seq: number; readonly sent: number }
+  | { readonly kind: 'takeBack'; readonly from: number; readonly to: number }
+  | { readonly kind: 'exception'; readonly seq: number; readonly reason: ExceptionReason; readonly at: number }
+  | { readonly kind: 'subscription'; readonly filter: string | null }
+)
+
+/** Collects the changes of one group. */
+export class JournalWriter {
+  readonly #out = new ByteWriter(16_384)
+  readonly #parts: Buffer[] = []
+  #changes = 0
+
+  get changes(): number {
+    return this.#changes
+  }
+
+  #begin(kind: number, state: InboxState): ByteWriter {
+    if (this.#out.length > PART_SIZE) this.#parts.push(this.#out.take())
+    if (this.#out.length === 0) this.#out.u8(FORMAT)
+    this.#changes++
+    this.#out.u8(kind)
+    this.#out.text(state.device)
+    this.#out.u48(state.number)
+    return this.#out
+  }
+
+  append(state: InboxState, entry: LogEntry, bodyHash: Uint8Array | null): void {
+    const out = this.#begin(KIND.append, state)
+    out.u48(entry.message.seq)
+    out.bytes(bodyHash ?? NO_HASH)
+    const at = out.length
+    out.u32(0)
+    writeEntry(out, entry)
+    out.patchU32(at, out.length - at - 4)
+  }
+
+  epoch(state: InboxState, epoch: string, generation: string): void {
+    const out = this.#begin(KIND.epoch, state)
+    out.text(epoch)
+    out.text(generation)
+  }
+
+  ack(state: InboxState, seq: number, sent: number): void {
+    const out = this.#begin(KIND.ack, state)
+    out.u48(seq)
+    out.u48(sent)
+  }
+
+  takeBack(state: InboxState, from: number, to: number): void {
+    const out = this.#begin(KIND.takeBack, state)
+    out.u48(from)
+    out.u48(to)
+  }
+
+  exception(state: InboxState, seq: number, reason: ExceptionReason, at: number): void {
+    const out = this.#begin(KIND.exception, state)
+    out.u48(seq)
+    out.u8(EXCEPTION_REASONS.indexOf(reason))
+    out.u48(at)
+  }
+
+  subscription(state: InboxState, filter: string | null): void {
+    this.#begin(KIND.subscription, state).text(filter ?? '')
+  }
+
+  /** The parts to store; empty when nothing changed. */
+  finish(): readonly Buffer[] {
+    if (this.#out.length > 0) this.#parts.push(this.#out.take())
+    return this.#parts
+  }
+}
+
+/** The changes of one part, in order. Throws RangeError when it is damaged or of a newer format. */
+export function* readChanges(part: Buffer): Generator<Change> {
+  const input = new ByteReader(part)
+  const format = input.u8()
+  if (format !== FORMAT) throw new RangeError(`a journal entry has the unknown format ${format}`)
+  while (!input.done) {
+    const kind = input.u8()
+    const device = input.text()
+    const number = input.u48()
+    switch (kind) {
+      case KIND.append: {
+        const seq = input.u48()
+        const bodyHash = input.bytes(HASH_SIZE)
+        yield { kind: 'append', device, number, bodyHash, entry: readEntry(seq, input.bytes(input.u32())) }
+        break
+      }
+      case KIND.epoch:
+        yield { kind: 'epoch', device, number, epoch: input.text(), generation: input.text() }
+        break
+      case KIND.ack:
+        yield { kind: 'ack', device, number, seq: input.u48(), sent: input.u48() }
+        break
+      case KIND.takeBack:
+        yield { kind: 'takeBack', device, number, from: input.u48(), to: input.u48() }
+        break
+      case KIND.exception: {
+        const seq = input.u48()
+        const reason = EXCEPTION_REASONS[input.u8()]
+        if (reason === undefined) throw new RangeError('a journal entry has an unknown exception reason')
+        yield { kind: 'exception', device, number, seq, reason, at: input.u48() }
+        break
+      }
+      case KIND.subscription: {
+        const filter = input.text()
+        yield { kind: 'subscription', device, number, filter: filter === '' ? null : filter }
+        break
+      }
+      default:
+        throw new RangeError(`a journal entry has the unknown change ${kind}`)
+    }
+  }
+}

@@ -1,0 +1,191 @@
+// Brings changed states to their places on disk, some with every group commit: messages that are still pending, deletions of
+// handled ones, dedup ids, and in the end the record, which says that all changes up to its group are in it. A message that was
+// handled before its turn came is never written again. The journal is cut behind the oldest changed state.
+
+import type { DedupIndex } from './dedup-index.js'
+import type { Directory } from './directory.js'
+import { ByteWriter } from './bytes.js'
+import type { DedupEntry, InboxState } from './inbox-state.js'
+import { writeEntry } from './message-codec.js'
+import { encodeRecord } from './record-codec.js'
+import { deviceKey, journalKey, messageKey, type Tables } from './tables.js'
+
+export interface MaterializerOptions {
+  /** A state is left alone for so long after its first change. Milliseconds. */
+  readonly delayMs: number
+  /** Journal bytes from which on states are written without delay. */
+  readonly journalMax: number
+  /** Puts and removes per group at least. */
+  readonly quota: number
+}
+
+export const MATERIALIZER_DEFAULTS: MaterializerOptions = { delayMs: 2_000, journalMax: 64 << 20, quota: 512 }
+
+interface JournalGroup {
+  readonly group: number
+  readonly parts: number
+  readonly bytes: number
+}
+
+export class Materializer {
+  readonly #tables: Tables
+  readonly #directory: Directory
+  readonly #dedup: DedupIndex
+  readonly #options: MaterializerOptions
+  readonly #out = new ByteWriter(1024)
+  /** Changed states by their first change; the front is the oldest. */
+  readonly #queue = new Set<InboxState>()
+  /** What the commit under way has written of each state. */
+  #inCommit: Array<() => void> = []
+  #journal: JournalGroup[] = []
+  #journalBytes = 0
+
+  constructor(tables: Tables, directory: Directory, dedup: DedupIndex, options: MaterializerOptions) {
+    this.#tables = tables
+    this.#directory = directory
+    this.#dedup = dedup
+    this.#options = options
+  }
+
+  get waiting(): number {
+    return this.#queue.size
+  }
+
+  /** True when a state waits whose time has come. */
+  due(now: number): boolean {
+    const oldest = this.#queue.values().next().value
+    return oldest !== undefined && oldest.dirtySince <= now - this.#options.delayMs
+  }
+
+  markDirty(state: InboxState, group: number, now: number): void {
+    if (state.dirtyGroup !== 0) return
+    state.dirtyGroup = group
+    state.dirtySince = now
+    this.#queue.add(state)
+  }
+
+  /** The journal now holds this group. */
+  journaled(group: number, parts: number, bytes: number): void {
+    this.#journal.push({ group, parts, bytes })
+    this.#journalBytes += bytes
+  }
+
+  /** A purged state needs nothing more. */
+  forget(state: InboxState): void {
+    this.#queue.delete(state)
+    state.dirtyGroup = 0
+  }
+
+  clear(): void {
+    this.#queue.clear()
+    this.#inCommit = []
+    this.#journal = []
+    this.#journalBytes = 0
+  }
+
+  /** Writes the state's record with the group in any case: it is new, and must be found by its id from now on. */
+  writeNow(state: InboxState, group: number): void {
+    if (this.#step(state, group, Infinity) < 0) throw new Error('a record without bound is always finished')
+  }
+
+  /**
+   * Inside the transaction of `group`: does work for states whose time has come. `all`: for every state.
+   */
+  run(group: number, now: number, changes: number, all = false): void {
+    let quota = all ? Infinity : Math.max(this.#options.quota, changes * 2)
+    const due = this.#journalBytes > this.#options.journalMax || all ? Infinity : now - this.#options.delayMs
+    for (const state of this.#queue) {
+      if (state.dirtySince > due || quota <= 0) break
+      const used = this.#step(state, group, quota)
+      if (used < 0) break
+      quota -= used
+    }
+    this.#cutJournal(group)
+  }
+
+  /** After the commit: what was written is on disk. */
+  committed(): void {
+    const done = this.#inCommit
+    this.#inCommit = []
+    for (const effect of done) effect()
+  }
+
+  /** Does up to `quota` writes for a state. The number of writes, or -1 when the state needs more of them. */
+  #step(state: InboxState, group: number, quota: number): number {
+    let used = this.#deleteHandled(state, quota)
+    used += this.#copyTail(state, quota - used)
+    used += this.#writeDedup(state, quota - used)
+    if (used >= quota) return -1
+    void this.#tables.devices.put(deviceKey(state.device), encodeRecord(state, group))
+    state.recordGroup = group
+    this.#queue.delete(state)
+    // From here on a change makes the state dirty again; until the commit its messages stay readable in the tail.
+    state.dirtyGroup = 0
+    this.#inCommit.push(() => this.#directory.release(state))
+    return used + 1
+  }
+
+  #deleteHandled(state: InboxState, quota: number): number {
+    const upTo = Math.min(state.cursor, state.materialized)
+    let used = 0
+    while (state.diskFloor < upTo && used < quota) {
+      void this.#tables.messages.remove(messageKey(state.number, ++state.diskFloor))
+      used++
+    }
+    return used
+  }
+
+  #copyTail(state: InboxState, quota: number): number {
+    let used = 0
+    let seq = Math.max(state.tailBase - 1, state.cursor, state.copied)
+    // What was handled in memory was never on disk: nothing to delete there.
+    if (state.diskFloor === state.copied && seq > state.copied) state.diskFloor = seq
+    while (seq < state.head && used < quota) {
+      const entry = state.tailEntry(++seq)
+      if (entry === undefined) continue
+      // An exception's message is kept until the cursor has passed it: a look at its state may ask for its times.
+      writeEntry(this.#out, entry)
+      void this.#tables.messages.put(messageKey(state.number, seq), this.#out.take())
+      used++
+    }
+    if (seq > state.copied) {
+      state.copied = seq
+      this.#inCommit.push(() => {
+        if (!state.purged) state.tailOnDisk(seq)
+      })
+    }
+    return used
+  }
+
+  #writeDedup(state: InboxState, quota: number): number {
+    const recent = state.recent
+    if (recent === null || recent.size === 0) return 0
+    // The ids of the commit before are on disk by now: one commit is under way at a time.
+    const written = new Map<string, DedupEntry>()
+    for (const [dedupId, entry] of recent) {
+      if (written.size >= quota) break
+      this.#dedup.write(state, dedupId, entry)
+      written.set(dedupId, entry)
+    }
+    if (written.size === recent.size) state.recent = null
+    else for (const dedupId of written.keys()) recent.delete(dedupId)
+    state.recentInCommit = written
+    this.#inCommit.push(() => {
+      if (state.recentInCommit === written) state.recentInCommit = null
+    })
+    return written.size
+  }
+
+  #cutJournal(group: number): void {
+    const oldest = this.#queue.values().next().value
+    const needed = oldest === undefined ? group : oldest.dirtyGroup
+    let drop = 0
+    for (const entry of this.#journal) {
+      if (entry.group >= needed) break
+      for (let part = 0; part < entry.parts; part++) void this.#tables.journal.remove(journalKey(entry.group, part))
+      this.#journalBytes -= entry.bytes
+      drop++
+    }
+    if (drop > 0) this.#journal.splice(0, drop)
+  }
+}

@@ -1,0 +1,149 @@
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+import { type Clock, systemClock } from '../../clock.js'
+import { StartupError } from '../../errors.js'
+import type { Logger } from '../../log.js'
+import type { Credentials } from '../../ports/credentials.js'
+import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
+import { randomId } from '../../random-id.js'
+import { Engine, readNumber } from './engine.js'
+import { LmdbCredentials } from './lmdb-credentials.js'
+import { LmdbMailbox } from './lmdb-mailbox.js'
+import { takeLock } from './lock.js'
+import { startMaintenance } from './maintenance.js'
+import { metaKey, openTables, type Tables } from './tables.js'
+
+/** The format of the whole folder. A newer one is refused. */
+export const LMDB_FORMAT = 1
+
+export interface LmdbStoreOptions {
+  /** The data folder; made (mode 0700) when it does not exist. */
+  readonly path: string
+  /**
+   * `disk`: a promise of the store resolves when the change is flushed to the disk; nothing unflushed is ever seen.
+   * `process`: when it is in the operating system's hands; an end of the machine may lose the last changes, which is then
+   * told by a new generation.
+   */
+  readonly durability: 'disk' | 'process'
+  readonly limits: MailboxLimits
+  readonly clock?: Clock
+  readonly log: Logger
+}
+
+export interface LmdbStore {
+  readonly mailbox: Mailbox
+  readonly credentials: Credentials
+  readonly generation: string
+  /** Writes everything out, releases the folder. Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the embedded store. Rejects with StartupError when the folder cannot be written, is served by another process, was
+ * written by a newer version, or is damaged.
+ */
+export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStore> {
+  const path = resolve(options.path)
+  const env = openEnvironment(path, options.durability)
+  try {
+    const tables = openTables(env)
+    checkFormat(path, tables)
+    const lock = await takeLock(path, tables)
+    try {
+      checkFormat(path, tables)
+      const generation = beginGeneration(tables, options.durability)
+      const clock = options.clock ?? systemClock
+      const engine = new Engine({ tables, limits: options.limits, clock, log: options.log, generation })
+      const maintenance = startMaintenance(engine)
+      const mailbox = new LmdbMailbox(engine)
+      const credentials = new LmdbCredentials(engine)
+      let closing: Promise<void> | null = null
+      const close = async (): Promise<void> => {
+        maintenance.stop()
+        await mailbox.close()
+        await credentials.close()
+        await engine.close()
+        tables.meta.putSync(metaKey('clean'), Buffer.from('1'))
+        await env.close()
+        await lock.release()
+      }
+      return { mailbox, credentials, generation, close: () => (closing ??= close()) }
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  } catch (error) {
+    await env.close()
+    throw error
+  }
+}
+
+/** Gives the store at `path` a new generation, for operators who restored a backup. The store must not be served. */
+export async function newGeneration(path: string): Promise<string> {
+  const env = openEnvironment(resolve(path), 'disk')
+  try {
+    const tables = openTables(env)
+    checkFormat(path, tables)
+    const lock = await takeLock(resolve(path), tables)
+    const generation = randomId()
+    tables.meta.putSync(metaKey('generation'), Buffer.from(generation))
+    await lock.release()
+    return generation
+  } finally {
+    await env.close()
+  }
+}
+
+function openEnvironment(path: string, durability: 'disk' | 'process'): RootDatabase<Buffer, Buffer> {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+    return open<Buffer, Buffer>({
+      path: join(path, 'store.mdb'),
+      noSubdir: true,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      maxDbs: 32,
+      // One transaction a group, opened and closed by us.
+      eventTurnBatching: false,
+      // disk: a commit is finished when it is flushed.
+      overlappingSync: durability === 'process',
+    })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new StartupError(`the data folder ${path} cannot be used: ${reason}`, { cause: error })
+  }
+}
+
+function checkFormat(path: string, tables: Tables): void {
+  const format = readNumber(tables, 'format')
+  if (format === null || format === LMDB_FORMAT) return
+  throw new StartupError(
+    `the data folder ${path} has format ${format}, this version reads format ${LMDB_FORMAT}: use the version that wrote it, or a newer one`,
+  )
+}
+
+/** The generation of this start; a new one when the last stop may have lost flushed changes. */
+function beginGeneration(tables: Tables, durability: 'disk' | 'process'): string {
+  const text = (name: string): string | null => tables.meta.get(metaKey(name))?.toString('utf8') ?? null
+  const boot = bootId()
+  const lostChanges = text('clean') === null && text('durability') === 'process' && text('boot') !== boot
+  const generation = lostChanges ? randomId() : (text('generation') ?? randomId())
+  const format = Buffer.alloc(8)
+  format.writeDoubleBE(LMDB_FORMAT)
+  tables.env.transactionSync(() => {
+    tables.meta.putSync(metaKey('format'), format)
+    tables.meta.putSync(metaKey('generation'), Buffer.from(generation))
+    tables.meta.putSync(metaKey('durability'), Buffer.from(durability))
+    tables.meta.putSync(metaKey('boot'), Buffer.from(boot))
+    tables.meta.removeSync(metaKey('clean'))
+  })
+  return generation
+}
+
+/** Changes with every start of the machine; where the system tells none, with every start of the process. */
+function bootId(): string {
+  const file = '/proc/sys/kernel/random/boot_id'
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : randomId()
+}

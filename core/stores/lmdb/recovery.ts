@@ -1,0 +1,80 @@
+// Start, and a new start after a failed commit: what the journal holds and the records do not is applied again.
+
+import { readChanges, type Change } from './journal-codec.js'
+import type { Directory } from './directory.js'
+import type { InboxState, LogReader } from './inbox-state.js'
+import type { Materializer } from './materializer.js'
+import { journalKeyGroup, journalKeyPart, type Tables } from './tables.js'
+
+/** Replays the journal into `directory`; answers the highest group number on disk, 0 when there is none. */
+export function recover(
+  tables: Tables,
+  directory: Directory,
+  materializer: Materializer,
+  disk: LogReader,
+  now: number,
+): number {
+  let last = 0
+  let parts = 0
+  let bytes = 0
+  const endGroup = (): void => {
+    if (last !== 0) materializer.journaled(last, parts, bytes)
+  }
+  for (const { key, value } of tables.journal.getRange({})) {
+    const group = journalKeyGroup(key)
+    if (group !== last) {
+      endGroup()
+      last = group
+      parts = 0
+      bytes = 0
+    }
+    if (journalKeyPart(key) !== parts) throw new RangeError(`part ${parts} of journal group ${group} is missing`)
+    parts++
+    bytes += value.length
+    // The range's buffers may be used again: payloads become views of a copy.
+    for (const change of readChanges(Buffer.from(value))) {
+      const state = directory.get(change.device)
+      // No record, or another number: purged by a later group.
+      if (state === null || state.number !== change.number || state.recordGroup >= group) continue
+      materializer.markDirty(state, group, now)
+      state.lastGroup = group
+      apply(state, change, disk)
+    }
+  }
+  endGroup()
+  return last
+}
+
+function apply(state: InboxState, change: Change, disk: LogReader): void {
+  switch (change.kind) {
+    case 'append': {
+      const { message } = change.entry
+      state.append(change.entry)
+      if (message.dedupId === null) return
+      state.recent ??= new Map()
+      state.recent.set(message.dedupId, {
+        seq: message.seq,
+        epoch: state.lastEpoch,
+        at: message.at,
+        expiresAt: message.expiresAt,
+        bodyHash: change.bodyHash,
+      })
+      return
+    }
+    case 'epoch':
+      state.beginEpoch(change.epoch, change.generation)
+      return
+    case 'ack':
+      state.moveCursor(change.seq, disk)
+      if (change.sent > state.sent) state.sent = change.sent
+      return
+    case 'takeBack':
+      state.takeBack(change)
+      return
+    case 'exception':
+      state.except(change.seq, change.reason, change.at, false, disk)
+      return
+    case 'subscription':
+      state.subscription = change.filter
+  }
+}
