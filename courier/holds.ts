@@ -1,0 +1,13 @@
+// Why a courier sends nothing. Several causes can hold at once, so it is a set: each bit is taken and given back by its own
+// cause, and the courier sends only while the set is empty.
+
+export const Hold = {
+  /** No mailbox subscription: never begun, or paused by UNSUBSCRIBE. */
+  notSubscribed: 1,
+  /** The transport's buffer is at its limit. */
+  socketFull: 2,
+  /** The node could not confirm its claims in time (G7): somebody else may own the device. */
+  claimsUnconfirmed: 4,
+} as const
+
+export type Hold = (typeof Hold)[keyof typeof Hold]
