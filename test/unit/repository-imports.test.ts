@@ -1,4 +1,4 @@
-import t from 'tap'
+import tap from 'tap'
 import { dirname, join } from 'node:path/posix'
 import { importsOf, readRepositoryFile, repositoryFiles } from '../support/repository.js'
 
@@ -37,7 +37,7 @@ const ofProduct = edges.filter((edge) => PRODUCT.includes(folderOf(edge.path)))
 
 const named = (list: typeof edges): readonly string[] => list.map((edge) => `${edge.path} imports ${edge.specifier}`)
 
-t.test('repository: imports run one way', async (t) => {
+await tap.test('repository: imports run one way', async (t) => {
   t.ok(ofProduct.length > 0, 'there are imports to look at')
   const wrong = ofProduct.filter(({ path, target }) => {
     if (target === null) return false
@@ -48,11 +48,11 @@ t.test('repository: imports run one way', async (t) => {
   t.same(named(wrong), [])
 })
 
-t.test('repository: protocol imports nothing but itself', async (t) => {
+await tap.test('repository: protocol imports nothing but itself', async (t) => {
   t.same(named(edges.filter(({ path, target }) => folderOf(path) === 'protocol' && target === null)), [])
 })
 
-t.test('repository: only the composition files pick a store or a bus', async (t) => {
+await tap.test('repository: only the composition files pick a store or a bus', async (t) => {
   const wrong = ofProduct.filter(({ path, target }) => {
     const driver = /^core\/(stores|bus)\//.exec(target ?? '')?.[0]
     return driver !== undefined && !path.startsWith(driver) && !path.startsWith('cli/compose')
@@ -60,7 +60,7 @@ t.test('repository: only the composition files pick a store or a bus', async (t)
   t.same(named(wrong), [])
 })
 
-t.test('repository: a driver does not import another driver', async (t) => {
+await tap.test('repository: a driver does not import another driver', async (t) => {
   const driverOf = (path: string): string | undefined => /^core\/(stores|bus)\/[^/]+\//.exec(path)?.[0]
   const wrong = ofProduct.filter(({ path, target }) => {
     const from = driverOf(path)
@@ -70,7 +70,7 @@ t.test('repository: a driver does not import another driver', async (t) => {
   t.same(named(wrong), [])
 })
 
-t.test('repository: packages stay behind the part that hides them', async (t) => {
+await tap.test('repository: packages stay behind the part that hides them', async (t) => {
   const wrong = ofProduct.filter(({ path, specifier }) =>
     HIDDEN_PACKAGES.some(
       ({ pattern, folders }) => pattern.test(specifier) && !folders.some((folder) => path.startsWith(folder)),
@@ -79,16 +79,19 @@ t.test('repository: packages stay behind the part that hides them', async (t) =>
   t.same(named(wrong), [])
 })
 
-t.test('repository: every package that the product imports is a dependency of the published package', async (t) => {
-  const manifest: unknown = JSON.parse(readRepositoryFile('cli/package.json'))
-  const dependencies =
-    typeof manifest === 'object' && manifest !== null && 'dependencies' in manifest ? manifest.dependencies : null
-  if (typeof dependencies !== 'object' || dependencies === null) throw new TypeError('cli/package.json: dependencies')
-  const wrong = ofProduct.filter(({ path, specifier, target }) => {
-    if (target !== null || specifier.startsWith('node:') || folderOf(path) === 'sdk') return false
-    const parts = specifier.split('/')
-    const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '')
-    return !Object.hasOwn(dependencies, name)
-  })
-  t.same(named(wrong), [])
-})
+await tap.test(
+  'repository: every package that the product imports is a dependency of the published package',
+  async (t) => {
+    const manifest: unknown = JSON.parse(readRepositoryFile('cli/package.json'))
+    const dependencies =
+      typeof manifest === 'object' && manifest !== null && 'dependencies' in manifest ? manifest.dependencies : null
+    if (typeof dependencies !== 'object' || dependencies === null) throw new TypeError('cli/package.json: dependencies')
+    const wrong = ofProduct.filter(({ path, specifier, target }) => {
+      if (target !== null || specifier.startsWith('node:') || folderOf(path) === 'sdk') return false
+      const parts = specifier.split('/')
+      const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '')
+      return !Object.hasOwn(dependencies, name)
+    })
+    t.same(named(wrong), [])
+  },
+)
