@@ -61,7 +61,7 @@ export class Engine {
     this.#nextNumber = this.#nextNumberStored = readNumber(this.tables, 'next-number') ?? 1
     let last: number
     try {
-      last = recover(this.tables, this.directory, this.#materializer, this.disk, this.clock.monotonic())
+      last = recover(this.tables, this.directory, this.#materializer, this.clock.monotonic())
     } catch (error) {
       throw new StartupError(`the store's journal cannot be read: ${messageOf(error)}`, { cause: error })
     }
@@ -103,7 +103,7 @@ export class Engine {
   }
 
   #create(device: string): InboxState {
-    const group = this.groups.enter()
+    const group = this.groups.enter(true)
     const state = new InboxState(device, this.#nextNumber++, this.clock.now(), randomId(), this.generation)
     this.directory.add(state)
     this.ledger.touch(state)
@@ -151,7 +151,10 @@ export class Engine {
     await this.tables.env.batch(() => {
       for (const write of group.writes) write()
       if (this.dedup.rotate(this.clock.now())) writeNumber(this.tables, 'dedup-window', this.dedup.window)
-      this.#materializer.run(group.number, this.clock.monotonic(), group.journal.changes, this.#writeAll)
+      this.#materializer.run(group.number, this.clock.monotonic(), group.journal.changes, {
+        all: this.#writeAll,
+        short: this.groups.short,
+      })
       const parts = group.journal.finish()
       let bytes = 0
       parts.forEach((part, i) => {
@@ -176,7 +179,7 @@ export class Engine {
     }
     this.directory.clear()
     this.#materializer.clear()
-    recover(this.tables, this.directory, this.#materializer, this.disk, this.clock.monotonic())
+    recover(this.tables, this.directory, this.#materializer, this.clock.monotonic())
     this.#nextNumberStored = 0
     for (const [device, { claim, connectedAt }] of claims) {
       const state = this.directory.get(device)

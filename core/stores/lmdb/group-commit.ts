@@ -10,6 +10,8 @@ export interface Group {
   readonly journal: JournalWriter
   /** Puts and removes beside the journal, run inside the transaction, in order. */
   readonly writes: Array<() => void>
+  /** It holds new messages, so it needs new space. */
+  grows: boolean
   readonly done: Promise<void>
 }
 
@@ -30,6 +32,30 @@ export interface GroupCommitHooks {
   failed(group: Group, error: unknown): boolean
 }
 
+/** Refuses for a while after a failure, longer each time. */
+class Backoff {
+  #delay = 0
+  #until = 0
+
+  failed(now: number): void {
+    this.#delay = Math.min(RETRY_MAX, Math.max(RETRY_MIN, this.#delay * 2))
+    this.#until = now + this.#delay
+  }
+
+  succeeded(): void {
+    this.#delay = 0
+  }
+
+  /** Failed last time. */
+  get troubled(): boolean {
+    return this.#delay > 0
+  }
+
+  resting(now: number): boolean {
+    return this.#delay > 0 && now < this.#until
+  }
+}
+
 /** After a failure the store is left alone for so long, doubling up to the maximum. Milliseconds. */
 const RETRY_MIN = 100
 const RETRY_MAX = 2_000
@@ -43,8 +69,11 @@ export class GroupCommit {
   #committed: number
   #scheduled = false
   #closed = false
-  #retryDelay = 0
-  #retryAt = 0
+  /**
+   * Of groups with new messages, and of groups without: on a full disk acks and deletions still find room, and make some.
+   */
+  readonly #growth = new Backoff()
+  readonly #upkeep = new Backoff()
 
   /** `first`: the number of the first group; numbers are never used twice, also not after a failure. */
   constructor(first: number, monotonic: () => number, hooks: GroupCommitHooks) {
@@ -70,20 +99,27 @@ export class GroupCommit {
 
   /** True while a failure is recent and nothing is tried. */
   get resting(): boolean {
-    return this.#retryDelay > 0 && this.#monotonic() < this.#retryAt
+    return this.#upkeep.resting(this.#monotonic())
   }
 
-  /** The group that fills now; it will be committed without further ado. Throws StoreUnavailable. */
-  enter(): Group {
-    if (this.#open !== null) return this.#open
+  /** New messages did not find room the last time: what can wait should take none. */
+  get short(): boolean {
+    return this.#growth.troubled
+  }
+
+  /**
+   * The group that fills now; it will be committed without further ado. `grows`: for new messages. Throws StoreUnavailable.
+   */
+  enter(grows = false): Group {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
-    if (this.resting) {
+    const now = this.#monotonic()
+    if (this.#upkeep.resting(now) || (grows && this.#growth.resting(now))) {
       throw new StoreUnavailable('the store could not write; it is tried again shortly')
     }
-    const group = createGroup(this.#next++)
-    this.#open = group
+    this.#open ??= createGroup(this.#next++)
+    if (grows) this.#open.grows = true
     this.#schedule()
-    return group
+    return this.#open
   }
 
   /** Resolves when everything up to group `number` is stored. */
@@ -128,7 +164,8 @@ export class GroupCommit {
       () => {
         this.#underWay = null
         this.#committed = group.number
-        this.#retryDelay = 0
+        this.#upkeep.succeeded()
+        if (group.grows) this.#growth.succeeded()
         this.#hooks.committed(group)
         group.resolve()
         this.#start()
@@ -142,8 +179,8 @@ export class GroupCommit {
   #fail(group: OpenGroup, error: unknown): void {
     const filling = this.#open
     this.#open = null
-    this.#retryDelay = Math.min(RETRY_MAX, Math.max(RETRY_MIN, this.#retryDelay * 2))
-    this.#retryAt = this.#monotonic() + this.#retryDelay
+    this.#growth.failed(this.#monotonic())
+    if (!group.grows) this.#upkeep.failed(this.#monotonic())
     let onDisk = true
     try {
       onDisk = this.#hooks.failed(group, error)
@@ -171,5 +208,5 @@ function createGroup(number: number): OpenGroup {
   })
   // Whoever waits sees the error; a group that nobody waits for must not end the process.
   done.catch(() => undefined)
-  return { number, journal: new JournalWriter(), writes: [], done, resolve, reject }
+  return { number, journal: new JournalWriter(), writes: [], grows: false, done, resolve, reject }
 }

@@ -185,7 +185,12 @@ export class InboxState {
   moveCursor(seq: number, disk: LogReader): void {
     if (seq <= this.cursor) return
     const to = overExceptions(this.exceptions, seq)
-    const cumulative = this.#cumulativeAt(to, disk)
+    this.passTo(to, this.#cumulativeAt(to, disk))
+  }
+
+  /** The same with all that the journal noted of it: nothing is read, the messages may be deleted by now. */
+  passTo(to: number, cumulative: number): void {
+    if (to <= this.cursor) return
     const excepted = exceptedBetween(this.exceptions, this.cursor, to)
     this.pending -= to - this.cursor - excepted.count
     this.pendingBytes -= cumulative - this.cursorCumulative - excepted.bytes
@@ -209,20 +214,17 @@ export class InboxState {
     return header.cumulative
   }
 
-  /** Makes the pending message at `seq` an exception. False when it is none (handled, or an exception already). */
-  except(seq: number, reason: ExceptionReason, at: number, onWire: boolean, disk: LogReader): boolean {
-    if (seq <= this.cursor || seq > this.head || this.exceptionAt(seq) !== undefined) return false
-    const header = this.header(seq, disk)
-    if (header === null) throw new RangeError(`message ${seq} of a log is missing on disk`)
-    const { size, cumulative } = header
+  /**
+   * Makes the message at `seq`, which must be pending, an exception. `size` and `cumulative` are its own (journaled with the
+   * change, because the message may be deleted when the journal is replayed).
+   */
+  except(seq: number, reason: ExceptionReason, at: number, onWire: boolean, size: number, cumulative: number): void {
     this.exceptions = addException(this.exceptions, { from: seq, to: seq, reason, at, bytes: size, cumulative, onWire })
     this.pending--
     this.pendingBytes -= size
-    if (seq === this.cursor + 1) {
-      const to = overExceptions(this.exceptions, this.cursor)
-      this.#setCursor(to, this.#cumulativeAt(to, disk))
-    }
-    return true
+    if (seq !== this.cursor + 1) return
+    const to = overExceptions(this.exceptions, this.cursor)
+    this.#setCursor(to, this.exceptionAt(to)?.cumulative ?? cumulative)
   }
 
   /** Late acks of an earlier claim no longer take exceptions back. */

@@ -4,9 +4,9 @@
 //   change: u8 kind, text device, u48 device number, then by kind
 //     append        u48 seq, 16 bytes body hash (zeros without a dedup id), u32 length, message
 //     epoch         text epoch, text generation          (begins with the device's next append)
-//     ack           u48 seq (0: none), u48 sent
+//     ack           u48 cursor, u48 cumulative weight there, u48 sent: what became of the record
 //     take back     u48 from, u48 to
-//     exception     u48 seq, u8 reason, u48 at
+//     exception     u48 seq, u8 reason, u48 at, u32 size, u48 cumulative
 //     subscription  text filter (empty: none)
 
 import { EXCEPTION_REASONS, type ExceptionReason } from '../../../protocol/codes.js'
@@ -21,12 +21,20 @@ const PART_SIZE = 1 << 20
 const HASH_SIZE = 16
 const NO_HASH = new Uint8Array(HASH_SIZE)
 
+export interface ExceptionChange {
+  readonly seq: number
+  readonly reason: ExceptionReason
+  readonly at: number
+  readonly size: number
+  readonly cumulative: number
+}
+
 export type Change = { readonly device: string; readonly number: number } & (
   | { readonly kind: 'append'; readonly entry: LogEntry; readonly bodyHash: Uint8Array }
   | { readonly kind: 'epoch'; readonly epoch: string; readonly generation: string }
-  | { readonly kind: 'ack'; readonly seq: number; readonly sent: number }
+  | { readonly kind: 'ack'; readonly cursor: number; readonly cumulative: number; readonly sent: number }
   | { readonly kind: 'takeBack'; readonly from: number; readonly to: number }
-  | { readonly kind: 'exception'; readonly seq: number; readonly reason: ExceptionReason; readonly at: number }
+  | ({ readonly kind: 'exception' } & ExceptionChange)
   | { readonly kind: 'subscription'; readonly filter: string | null }
 )
 
@@ -66,10 +74,12 @@ export class JournalWriter {
     out.text(generation)
   }
 
-  ack(state: InboxState, seq: number, sent: number): void {
+  /** Where the cursor and the watermark stand now. */
+  ack(state: InboxState): void {
     const out = this.#begin(KIND.ack, state)
-    out.u48(seq)
-    out.u48(sent)
+    out.u48(state.cursor)
+    out.u48(state.cursorCumulative)
+    out.u48(state.sent)
   }
 
   takeBack(state: InboxState, from: number, to: number): void {
@@ -78,11 +88,13 @@ export class JournalWriter {
     out.u48(to)
   }
 
-  exception(state: InboxState, seq: number, reason: ExceptionReason, at: number): void {
+  exception(state: InboxState, change: ExceptionChange): void {
     const out = this.#begin(KIND.exception, state)
-    out.u48(seq)
-    out.u8(EXCEPTION_REASONS.indexOf(reason))
-    out.u48(at)
+    out.u48(change.seq)
+    out.u8(EXCEPTION_REASONS.indexOf(change.reason))
+    out.u48(change.at)
+    out.u32(change.size)
+    out.u48(change.cumulative)
   }
 
   subscription(state: InboxState, filter: string | null): void {
@@ -116,7 +128,7 @@ export function* readChanges(part: Buffer): Generator<Change> {
         yield { kind: 'epoch', device, number, epoch: input.text(), generation: input.text() }
         break
       case KIND.ack:
-        yield { kind: 'ack', device, number, seq: input.u48(), sent: input.u48() }
+        yield { kind: 'ack', device, number, cursor: input.u48(), cumulative: input.u48(), sent: input.u48() }
         break
       case KIND.takeBack:
         yield { kind: 'takeBack', device, number, from: input.u48(), to: input.u48() }
@@ -125,7 +137,8 @@ export function* readChanges(part: Buffer): Generator<Change> {
         const seq = input.u48()
         const reason = EXCEPTION_REASONS[input.u8()]
         if (reason === undefined) throw new RangeError('a journal entry has an unknown exception reason')
-        yield { kind: 'exception', device, number, seq, reason, at: input.u48() }
+        const at = input.u48()
+        yield { kind: 'exception', device, number, seq, reason, at, size: input.u32(), cumulative: input.u48() }
         break
       }
       case KIND.subscription: {

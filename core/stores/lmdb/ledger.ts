@@ -19,15 +19,15 @@ export class Ledger {
   }
 
   /** The state differs from its record on disk, for a reason that is in the group's journal or need not be. */
-  touch(state: InboxState): Group {
-    const group = this.#groups.enter()
+  touch(state: InboxState, grows = false): Group {
+    const group = this.#groups.enter(grows)
     state.lastGroup = group.number
     this.#markDirty(state, group.number)
     return group
   }
 
   append(state: InboxState, entry: LogEntry, dedup: DedupEntry | null): void {
-    this.touch(state).journal.append(state, entry, dedup === null ? null : dedup.bodyHash)
+    this.touch(state, true).journal.append(state, entry, dedup === null ? null : dedup.bodyHash)
     state.append(entry)
     if (dedup !== null && entry.message.dedupId !== null) {
       state.recent ??= new Map()
@@ -36,7 +36,7 @@ export class Ledger {
   }
 
   epoch(state: InboxState, epoch: string, generation: string): void {
-    this.touch(state).journal.epoch(state, epoch, generation)
+    this.touch(state, true).journal.epoch(state, epoch, generation)
     state.beginEpoch(epoch, generation)
   }
 
@@ -48,9 +48,9 @@ export class Ledger {
     const takenBack = state.takenBack(seq)
     if (seq > state.cursor || watermark > state.sent || takenBack.length > 0) {
       const group = this.touch(state)
-      group.journal.ack(state, seq, watermark)
       state.moveCursor(seq, this.#disk)
       if (watermark > state.sent) state.sent = watermark
+      group.journal.ack(state)
       for (const { from, to } of takenBack) {
         group.journal.takeBack(state, from, to)
         state.takeBack({ from, to })
@@ -62,9 +62,12 @@ export class Ledger {
   /** Makes a pending message an exception; false when it is not pending. */
   except(state: InboxState, seq: number, reason: ExceptionReason, at: number): boolean {
     if (seq <= state.cursor || seq > state.head || state.exceptionAt(seq) !== undefined) return false
-    const group = this.touch(state)
-    group.journal.exception(state, seq, reason, at)
-    return state.except(seq, reason, at, state.claim !== null || seq <= state.sent, this.#disk)
+    const header = state.header(seq, this.#disk)
+    if (header === null) throw new RangeError(`message ${seq} of a log is missing on disk`)
+    const { size, cumulative } = header
+    this.touch(state).journal.exception(state, { seq, reason, at, size, cumulative })
+    state.except(seq, reason, at, state.claim !== null || seq <= state.sent, size, cumulative)
+    return true
   }
 
   subscription(state: InboxState, filter: string | null): void {

@@ -89,13 +89,18 @@ export class Materializer {
   }
 
   /**
-   * Inside the transaction of `group`: does work for states whose time has come. `all`: for every state.
+   * Inside the transaction of `group`: does work for states whose time has come. `all`: for every state. `short`: space has
+   * run out, so only what takes none: messages stay in the journal and in memory.
    */
-  run(group: number, now: number, changes: number, all = false): void {
+  run(group: number, now: number, changes: number, { all = false, short = false } = {}): void {
     let quota = all ? Infinity : Math.max(this.#options.quota, changes * 2)
     const due = this.#journalBytes > this.#options.journalMax || all ? Infinity : now - this.#options.delayMs
     for (const state of this.#queue) {
       if (state.dirtySince > due || quota <= 0) break
+      if (short && (state.copied < state.head || state.recent !== null)) {
+        quota -= this.#deleteHandled(state, quota)
+        continue
+      }
       const used = this.#step(state, group, quota)
       if (used < 0) break
       quota -= used

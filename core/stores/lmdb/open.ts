@@ -64,7 +64,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
         await mailbox.close()
         await credentials.close()
         await engine.close()
-        tables.meta.putSync(metaKey('clean'), Buffer.from('1'))
+        markClean(tables, options.log)
         await env.close()
         await lock.release()
       }
@@ -122,6 +122,15 @@ function checkFormat(path: string, tables: Tables): void {
   throw new StartupError(
     `the data folder ${path} has format ${format}, this version reads format ${LMDB_FORMAT}: use the version that wrote it, or a newer one`,
   )
+}
+
+/** On a full disk the mark cannot be made; the next start then treats the stop as unclean, which is safe. */
+function markClean(tables: Tables, log: Logger): void {
+  try {
+    tables.meta.putSync(metaKey('clean'), Buffer.from('1'))
+  } catch (error) {
+    log.warn({ err: error }, 'store_clean_mark_failed')
+  }
 }
 
 /** The generation of this start; a new one when the last stop may have lost flushed changes. */

@@ -2,18 +2,12 @@
 
 import { readChanges, type Change } from './journal-codec.js'
 import type { Directory } from './directory.js'
-import type { InboxState, LogReader } from './inbox-state.js'
+import type { InboxState } from './inbox-state.js'
 import type { Materializer } from './materializer.js'
 import { journalKeyGroup, journalKeyPart, type Tables } from './tables.js'
 
 /** Replays the journal into `directory`; answers the highest group number on disk, 0 when there is none. */
-export function recover(
-  tables: Tables,
-  directory: Directory,
-  materializer: Materializer,
-  disk: LogReader,
-  now: number,
-): number {
+export function recover(tables: Tables, directory: Directory, materializer: Materializer, now: number): number {
   let last = 0
   let parts = 0
   let bytes = 0
@@ -38,14 +32,14 @@ export function recover(
       if (state === null || state.number !== change.number || state.recordGroup >= group) continue
       materializer.markDirty(state, group, now)
       state.lastGroup = group
-      apply(state, change, disk)
+      apply(state, change)
     }
   }
   endGroup()
   return last
 }
 
-function apply(state: InboxState, change: Change, disk: LogReader): void {
+function apply(state: InboxState, change: Change): void {
   switch (change.kind) {
     case 'append': {
       const { message } = change.entry
@@ -65,14 +59,14 @@ function apply(state: InboxState, change: Change, disk: LogReader): void {
       state.beginEpoch(change.epoch, change.generation)
       return
     case 'ack':
-      state.moveCursor(change.seq, disk)
+      state.passTo(change.cursor, change.cumulative)
       if (change.sent > state.sent) state.sent = change.sent
       return
     case 'takeBack':
       state.takeBack(change)
       return
     case 'exception':
-      state.except(change.seq, change.reason, change.at, false, disk)
+      state.except(change.seq, change.reason, change.at, false, change.size, change.cumulative)
       return
     case 'subscription':
       state.subscription = change.filter
