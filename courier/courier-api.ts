@@ -1,4 +1,13 @@
 // What the rest of the product sees of the couriers: one CourierHost per node, one Courier per connected device.
+//
+// A connection's life, as its broker conducts it:
+//   1. `open` when the device is authenticated, before CONNACK. It may take up to the kick time (250 ms) twice.
+//   2. `begin` for a mailbox subscription (after SUBACK), `pause` for UNSUBSCRIBE.
+//   3. `acked`, `heard`, `drained` as things happen; none of them throws, all return at once, and messages may be handed
+//      to the transport inside `begin`, `acked` and `drained`.
+//   4. `ended` exactly when the *socket* has closed, whoever closed it. A courier that is never told so keeps its claim.
+// The courier itself calls `transport.close(code)`: after its acks are stored and its claim is released, or when the grace
+// time (1 s) is over. PUBACKs that come until then still count: go on calling `acked`.
 
 import type { CloseCode } from '../protocol/codes.js'
 import type { DeviceTransport } from './device-transport.js'

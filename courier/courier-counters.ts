@@ -53,6 +53,7 @@ export class CourierCounters {
   windowWaits = 0
   /** How often sending stopped because the transport's buffer was full. */
   socketWaits = 0
+  pingErrors = 0
   /** How often the node stopped all sending because it could not confirm its claims in time (G7). */
   unconfirmedHolds = 0
 }

@@ -31,7 +31,11 @@ export interface DeviceTransport {
   send(deliveries: readonly Delivery[]): void
   /** The same for one live message: the hot path. */
   sendMessage(epoch: string, message: StoredMessage, packetId: number, redelivered: boolean): void
-  /** Bytes handed over that the operating system has not taken yet. */
+  /**
+   * Bytes handed over that the operating system has not taken yet, those still waiting for the end of the turn included.
+   * Called after every message: must be cheap. Must fall as bytes leave, not only when a whole large write is done: that it
+   * falls is how a slow device is told from one that does not read (a PUBACK shows it too).
+   */
   bufferedBytes(): number
   /** Ends the connection, in the transport's own words for `code`. Idempotent. */
   close(code: CloseCode): void

@@ -55,6 +55,12 @@ export class DeliveryMachine {
     return this.window.count
   }
 
+  /** Part of a page waits for the window or the socket: a PUBACK may make the machine send. */
+  get pageWaits(): boolean {
+    return this.page !== undefined
+  }
+
+  /** The set of holds, as bits of `Hold`. */
   get holdsNow(): number {
     return this.holds
   }

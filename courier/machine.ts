@@ -154,16 +154,20 @@ export class CourierMachine extends DeliveryMachine {
    * - resync: messages pend that a courier at rest does not have. Never seen without loss of data; a new connection begins
    *   at the cursor.
    */
-  swept(seen: HeadResult | null, confirms: boolean): void {
-    if (this.phase !== 'open') return
+  swept(seen: HeadResult | null, confirms: boolean): SweepFinding | null {
+    if (this.phase !== 'open') return null
     const { counters } = this.context
     if (seen === null || seen.claim === null || !this.isMine(seen.claim.claimId)) {
       counters.sweepFindings.close++
-      return this.close(seen === null ? 'resync' : this.lostClaim(seen.claim, seen.generation))
+      this.close(seen === null ? 'resync' : this.lostClaim(seen.claim, seen.generation))
+      return 'close'
     }
     const finding = this.sweepFinding(seen)
     if (finding !== null) counters.sweepFindings[finding]++
-    if (finding === 'resync') return this.close('resync')
+    if (finding === 'resync') {
+      this.close('resync')
+      return finding
+    }
     if (finding === 'look') this.lookAgain()
     if (finding === 'head') {
       counters.noticesMissed += seen.head - this.place.head
@@ -176,6 +180,7 @@ export class CourierMachine extends DeliveryMachine {
     }
     if (confirms) this.lift(Hold.claimsUnconfirmed)
     this.pump()
+    return finding
   }
 
   protected sweepFinding(seen: HeadResult): SweepFinding | null {

@@ -1,0 +1,164 @@
+// One connected device: the machine, and what carries out its effects. Holds no timer and no closure; everything periodic is
+// the node's.
+
+import { type ClaimGranted } from '../core/ports/mailbox.js'
+import type { Notice } from '../core/ports/bus.js'
+import type { StoredMessage } from '../core/model/message.js'
+import type { CloseCode } from '../protocol/codes.js'
+import { atMost, backoffMs, pause } from './backoff.js'
+import type { Courier } from './courier-api.js'
+import type { DeviceTransport } from './device-transport.js'
+import { CourierMachine } from './machine.js'
+import type { CourierEffects } from './machine-types.js'
+import type { NodeServices } from './node-services.js'
+
+const RELEASE_ATTEMPTS = 5
+
+/** Stands in for the transport of a connection that is over, so that nothing of the socket is kept. */
+const GONE: DeviceTransport = { send() {}, sendMessage() {}, bufferedBytes: () => 0, close() {} }
+
+export class HostedCourier implements Courier, CourierEffects {
+  readonly device: string
+  readonly claimId: string
+  readonly machine: CourierMachine
+  keptSubscription: string | null = null
+  /** In the flusher's list. */
+  inFlush = false
+  /** Flushes that failed after the connection had ended. */
+  lateFailures = 0
+
+  private readonly node: NodeServices
+  private transport: DeviceTransport
+  private farewell: Promise<void> | undefined = undefined
+
+  constructor(device: string, claimId: string, transport: DeviceTransport, node: NodeServices) {
+    this.device = device
+    this.claimId = claimId
+    this.node = node
+    this.transport = transport
+    this.machine = new CourierMachine(claimId, Math.floor(node.random() * 0x8000), node.machine, this)
+  }
+
+  // ----- what the broker calls (courier-api.ts) ------------------------------------------------------------------------
+
+  begin(): void {
+    this.node.contact.check()
+    this.machine.begin()
+  }
+
+  pause(): void {
+    this.machine.pause()
+  }
+
+  async keepSubscription(filter: string | null): Promise<void> {
+    const askedAt = this.node.clock.monotonic()
+    const kept = await this.node.mailbox.keepSubscription(this.device, this.claimId, filter)
+    this.node.contact.answered(askedAt)
+    // The claim is gone; the sweep finds out why, and closes.
+    if (!kept) await this.node.sweeper.sweep([this])
+  }
+
+  acked(packetId: number): boolean {
+    if (this.machine.pageWaits) this.node.contact.check()
+    return this.machine.acked(packetId)
+  }
+
+  drained(): void {
+    this.node.contact.check()
+    this.machine.drained()
+  }
+
+  heard(): void {
+    this.machine.heard()
+  }
+
+  close(code: CloseCode): Promise<void> {
+    this.machine.close(code)
+    return this.over
+  }
+
+  ended(): Promise<void> {
+    this.machine.close(null)
+    return this.over
+  }
+
+  // ----- what the node calls -------------------------------------------------------------------------------------------
+
+  claimed(granted: ClaimGranted): void {
+    this.keptSubscription = granted.subscription
+    this.machine.claimed(granted)
+  }
+
+  notice(notice: Notice): void {
+    this.machine.notice(notice.epoch, notice.claimId, notice.message)
+  }
+
+  /** Resolves when a closed courier has flushed and released. */
+  get over(): Promise<void> {
+    return this.farewell ?? Promise.resolve()
+  }
+
+  get isClosed(): boolean {
+    return this.machine.state === 'closed'
+  }
+
+  // ----- effects of the machine ----------------------------------------------------------------------------------------
+
+  sendMessage(epoch: string, message: StoredMessage, packetId: number, redelivered: boolean): void {
+    this.transport.sendMessage(epoch, message, packetId, redelivered)
+  }
+
+  bufferedBytes(): number {
+    return this.transport.bufferedBytes()
+  }
+
+  wantRead(): void {
+    this.node.reads.want(this)
+  }
+
+  wantFlush(urgent: boolean): void {
+    this.node.flusher.want(this, urgent)
+  }
+
+  closing(code: CloseCode | null): void {
+    this.node.leaving(this)
+    this.farewell = this.leave(code)
+  }
+
+  // ----- the end -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Flushes, releases, then ends the socket: a device that reconnects at once finds its acks stored. A store that does not
+   * answer delays the end of the socket by the grace time only. Never rejects.
+   */
+  private async leave(code: CloseCode | null): Promise<void> {
+    const settled = this.settle()
+    if (code !== null) {
+      this.node.counters.closesByCode[code]++
+      this.node.log.debug({ device: this.device, code }, 'connection closed by the server')
+      await atMost(settled, this.node.closeGraceMs)
+      this.transport.close(code)
+    }
+    await settled
+    this.transport = GONE
+    this.node.left(this)
+  }
+
+  private async settle(): Promise<void> {
+    await this.node.flusher.settle(this)
+    for (let failures = 1; ; failures++) {
+      try {
+        await this.node.mailbox.release(this.device, this.claimId)
+        return
+      } catch (error) {
+        if (failures === RELEASE_ATTEMPTS) {
+          // Harmless but for what the status says: the next connection of the device claims by force.
+          this.node.counters.releasesFailed++
+          this.node.log.warn({ err: error, device: this.device }, 'a claim could not be released')
+          return
+        }
+        await pause(backoffMs(failures, this.node.random))
+      }
+    }
+  }
+}
