@@ -1,6 +1,6 @@
 // Appending to one device: dedup, caps, epoch, seq — one step, because nothing of it waits.
 
-import { bodyHash } from '../../model/body-hash.js'
+import { bodyHash, dedupIdHash } from '../../model/body-hash.js'
 import { messageSize, type NewMessage } from '../../model/message.js'
 import type { AppendResult, MailboxLimits } from '../../ports/mailbox.js'
 import type { DedupIndex } from './dedup-index.js'
@@ -19,10 +19,12 @@ export interface AppendContext {
 /** Appends `item` to the device's log at time `now`, or says why not. Throws StoreUnavailable before any change. */
 export function appendMessage(state: InboxState, item: NewMessage, now: number, context: AppendContext): AppendResult {
   const { ledger, dedup, limits } = context
-  let hash: Uint8Array | null = null
+  let hash: Buffer | null = null
+  let idHash: Buffer | null = null
   if (item.dedupId !== null) {
     hash = bodyHash(item)
-    const first = dedup.find(state, item.dedupId, now)
+    idHash = dedupIdHash(item.dedupId)
+    const first = dedup.find(state, item.dedupId, idHash, now)
     if (first !== null) return answerAgain(first, hash)
   }
 
@@ -47,7 +49,11 @@ export function appendMessage(state: InboxState, item: NewMessage, now: number, 
     size,
     cumulative: state.headCumulative + size,
   }
-  ledger.append(state, entry, hash === null ? null : { seq, epoch, at: now, expiresAt, bodyHash: hash })
+  ledger.append(
+    state,
+    entry,
+    hash === null || idHash === null ? null : { seq, epoch, at: now, expiresAt, idHash, bodyHash: hash },
+  )
   state.usedAt = now
   return { ok: true, seq, epoch, at: now, expiresAt, duplicate: false, owner: state.claim }
 }

@@ -63,6 +63,14 @@ export class ByteWriter {
     this.#length += value.byteLength
   }
 
+  /** A copy of what was written, for small values; starts anew in the same buffer. */
+  copy(): Buffer {
+    const done = Buffer.allocUnsafe(this.#length)
+    this.#buffer.copy(done, 0, 0, this.#length)
+    this.#length = 0
+    return done
+  }
+
   /** What was written, no longer touched by this writer. */
   take(): Buffer {
     const done = this.#buffer.subarray(0, this.#length)

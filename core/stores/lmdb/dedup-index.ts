@@ -4,7 +4,6 @@
 //   value: u8 format, 16 bytes body hash, u48 seq, u48 at, u48 expiresAt (0: none), text epoch
 
 import type { Database } from 'lmdb'
-import { dedupIdHash } from '../../model/body-hash.js'
 import { ByteReader, ByteWriter } from './bytes.js'
 import type { DedupEntry, InboxState } from './inbox-state.js'
 import { dedupKey } from './tables.js'
@@ -28,19 +27,19 @@ export class DedupIndex {
     return this.#window
   }
 
-  /** The first answer for `dedupId`, if it is younger than the window at `now`. */
-  find(state: InboxState, dedupId: string, now: number): DedupEntry | null {
-    const entry = state.recent?.get(dedupId) ?? state.recentInCommit?.get(dedupId) ?? this.#onDisk(state, dedupId)
+  /** The first answer for `dedupId`, if it is younger than the window at `now`. `idHash`: `dedupIdHash` of it. */
+  find(state: InboxState, dedupId: string, idHash: Buffer, now: number): DedupEntry | null {
+    const entry = state.recent?.get(dedupId) ?? state.recentInCommit?.get(dedupId) ?? this.#onDisk(state, idHash)
     return entry === null || now - entry.at >= this.#windowMs ? null : entry
   }
 
-  #onDisk(state: InboxState, dedupId: string): DedupEntry | null {
+  #onDisk(state: InboxState, idHash: Buffer): DedupEntry | null {
     if (state.dedupWindow < this.#window - 1) return null
-    const key = dedupKey(state.number, dedupIdHash(dedupId))
-    return this.#read(this.#window, key) ?? this.#read(this.#window - 1, key)
+    const key = dedupKey(state.number, idHash)
+    return this.#read(this.#window, key, idHash) ?? this.#read(this.#window - 1, key, idHash)
   }
 
-  #read(window: number, key: Buffer): DedupEntry | null {
+  #read(window: number, key: Buffer, idHash: Buffer): DedupEntry | null {
     const value = this.#tables[window & 1 ? 1 : 0].get(key)
     if (value === undefined) return null
     const input = new ByteReader(value)
@@ -50,11 +49,11 @@ export class DedupIndex {
     const seq = input.u48()
     const at = input.u48()
     const expires = input.u48()
-    return { seq, at, expiresAt: expires === 0 ? null : expires, bodyHash, epoch: input.text() }
+    return { seq, at, expiresAt: expires === 0 ? null : expires, idHash, bodyHash, epoch: input.text() }
   }
 
   /** Inside a transaction: writes an id of `state`. */
-  write(state: InboxState, dedupId: string, entry: DedupEntry): void {
+  write(state: InboxState, entry: DedupEntry): void {
     const out = this.#out
     out.u8(FORMAT)
     out.bytes(entry.bodyHash)
@@ -63,7 +62,7 @@ export class DedupIndex {
     out.u48(entry.expiresAt ?? 0)
     out.text(entry.epoch)
     state.dedupWindow = this.#window
-    void this.#tables[this.#window & 1 ? 1 : 0].put(dedupKey(state.number, dedupIdHash(dedupId)), out.take())
+    void this.#tables[this.#window & 1 ? 1 : 0].put(dedupKey(state.number, entry.idHash), out.copy())
   }
 
   /** Inside a transaction: begins the window of `now`, and forgets what two windows ago was written. True when it did. */

@@ -25,6 +25,8 @@ export interface DedupEntry {
   readonly epoch: string
   readonly at: number
   readonly expiresAt: number | null
+  /** `dedupIdHash` of the id: its key on disk. */
+  readonly idHash: Buffer
   readonly bodyHash: Uint8Array
 }
 

@@ -121,7 +121,7 @@ export class Materializer {
     used += this.#copyTail(state, quota - used)
     used += this.#writeDedup(state, quota - used)
     if (used >= quota) return -1
-    void this.#tables.devices.put(deviceKey(state.device), encodeRecord(state, group))
+    void this.#tables.devices.put(deviceKey(state.device), encodeRecord(this.#out, state, group))
     state.recordGroup = group
     this.#queue.delete(state)
     // From here on a change makes the state dirty again; until the commit its messages stay readable in the tail.
@@ -150,7 +150,7 @@ export class Materializer {
       if (entry === undefined) continue
       // An exception's message is kept until the cursor has passed it: a look at its state may ask for its times.
       writeEntry(this.#out, entry)
-      void this.#tables.messages.put(messageKey(state.number, seq), this.#out.take())
+      void this.#tables.messages.put(messageKey(state.number, seq), this.#out.copy())
       used++
     }
     if (seq > state.copied) {
@@ -169,7 +169,7 @@ export class Materializer {
     const written = new Map<string, DedupEntry>()
     for (const [dedupId, entry] of recent) {
       if (written.size >= quota) break
-      this.#dedup.write(state, dedupId, entry)
+      this.#dedup.write(state, entry)
       written.set(dedupId, entry)
     }
     if (written.size === recent.size) state.recent = null

@@ -3,13 +3,12 @@
 import { EXCEPTION_REASONS } from '../../../protocol/codes.js'
 import type { EpochStart } from '../../model/epochs.js'
 import type { ExceptionRange } from '../../model/exceptions.js'
-import { ByteReader, ByteWriter } from './bytes.js'
+import { ByteReader, type ByteWriter } from './bytes.js'
 import { InboxState } from './inbox-state.js'
 
 const FORMAT = 1
 /** `group`: every change of the device up to this group is in the record. */
-export function encodeRecord(state: InboxState, group: number): Buffer {
-  const out = new ByteWriter(256)
+export function encodeRecord(out: ByteWriter, state: InboxState, group: number): Buffer {
   out.u8(FORMAT)
   out.u48(group)
   out.u48(state.number)
@@ -44,7 +43,7 @@ export function encodeRecord(state: InboxState, group: number): Buffer {
     out.u48(range.bytes)
     out.u48(range.cumulative)
   }
-  return out.take()
+  return out.copy()
 }
 
 export function decodeRecord(device: string, bytes: Buffer): InboxState {

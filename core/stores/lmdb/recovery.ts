@@ -1,5 +1,6 @@
 // Start, and a new start after a failed commit: what the journal holds and the records do not is applied again.
 
+import { dedupIdHash } from '../../model/body-hash.js'
 import { readChanges, type Change } from './journal-codec.js'
 import type { Directory } from './directory.js'
 import type { InboxState } from './inbox-state.js'
@@ -51,6 +52,7 @@ function apply(state: InboxState, change: Change): void {
         epoch: state.lastEpoch,
         at: message.at,
         expiresAt: message.expiresAt,
+        idHash: dedupIdHash(message.dedupId),
         bodyHash: change.bodyHash,
       })
       return
