@@ -1,0 +1,116 @@
+// The steps between a CONNECT and its CONNACK that need I/O: token, revocation, claim, session.
+
+import { PostriderError } from '../core/errors.js'
+import type { Logger } from '../core/log.js'
+import type { Credentials } from '../core/ports/credentials.js'
+import type { DeviceTokens } from '../core/security/device-tokens.js'
+import { ConnectionGone, type Courier, type CourierHost } from '../courier/courier-api.js'
+import type { DeviceTransport } from '../courier/device-transport.js'
+import {
+  isRevoked,
+  judgeIdentity,
+  REFUSE_GONE,
+  REFUSE_NO_PASSWORD,
+  REFUSE_OVERLOADED,
+  REFUSE_REVOKED,
+  REFUSE_STORE,
+  REFUSE_TOKEN,
+  type ConnectRefusal,
+  type ConnectRequest,
+} from './connect-policy.js'
+
+export interface AdmissionOptions {
+  readonly couriers: Pick<CourierHost, 'open'>
+  /** Null: `--auth none`, no password is looked at. */
+  readonly tokens: Pick<DeviceTokens, 'verify'> | null
+  readonly credentials: Pick<Credentials, 'revokedAt'>
+  readonly log: Logger
+}
+
+export interface AdmissionRequest extends ConnectRequest {
+  readonly password: Uint8Array | null
+  readonly clean: boolean
+  readonly transport: DeviceTransport
+  /** False once the connection has ended. */
+  isAlive(): boolean
+}
+
+export type Admission =
+  | {
+      readonly ok: true
+      readonly courier: Courier
+      /** When the token ends, milliseconds UTC; null: never. */
+      readonly expiresAt: number | null
+    }
+  | { readonly ok: false; readonly refusal: ConnectRefusal }
+
+type Identity = { readonly issuedAt: number; readonly expiresAt: number }
+
+/**
+ * Lets a device in, and makes its connection the owner of the device, or says why not. Never rejects. On a refusal nothing
+ * is claimed any more.
+ */
+export async function admit(request: AdmissionRequest, options: AdmissionOptions): Promise<Admission> {
+  try {
+    const identity = await identify(request, options)
+    if (isRefusal(identity)) return { ok: false, refusal: identity }
+    const { clientId: device, transport } = request
+    const courier = await options.couriers.open({ device, transport, isAlive: () => request.isAlive() })
+    const refusal = await settle(courier, request, identity, options)
+    if (refusal !== null) {
+      await courier.ended()
+      return { ok: false, refusal }
+    }
+    return { ok: true, courier, expiresAt: identity?.expiresAt ?? null }
+  } catch (error) {
+    return { ok: false, refusal: refusalOf(error, request.clientId, options.log) }
+  }
+}
+
+/** Whether the credentials are good, and good for this id. Null: there are no tokens to look at. */
+async function identify(
+  request: AdmissionRequest,
+  { tokens, credentials, log }: AdmissionOptions,
+): Promise<Identity | ConnectRefusal | null> {
+  if (tokens === null) return judgeIdentity({ ...request, username: undefined }, request.clientId)
+  if (request.password === null || request.password.length === 0) return REFUSE_NO_PASSWORD
+  const verdict = await tokens.verify(Buffer.from(request.password).toString('utf8'))
+  if (!verdict.ok) {
+    log.info({ device: request.clientId, reason: verdict.reason }, 'token refused')
+    return REFUSE_TOKEN
+  }
+  const refusal = judgeIdentity(request, verdict.device)
+  if (refusal !== null) return refusal
+  return isRevoked(verdict.issuedAt, await credentials.revokedAt(request.clientId)) ? REFUSE_REVOKED : verdict
+}
+
+/** What must be true once the device is owned. Null: it is. */
+async function settle(
+  courier: Courier,
+  request: AdmissionRequest,
+  identity: Identity | null,
+  { credentials }: AdmissionOptions,
+): Promise<ConnectRefusal | null> {
+  if (!request.isAlive()) return REFUSE_GONE
+  // Again: a revocation kicks the claim that it finds, and may have looked just before this one was made.
+  if (identity !== null && isRevoked(identity.issuedAt, await credentials.revokedAt(request.clientId))) {
+    return REFUSE_REVOKED
+  }
+  // A clean session begins with nothing [MQTT-3.1.2-6].
+  if (request.clean && courier.keptSubscription !== null) await courier.keepSubscription(null)
+  return request.isAlive() ? null : REFUSE_GONE
+}
+
+function isRefusal(value: Identity | ConnectRefusal | null): value is ConnectRefusal {
+  return value !== null && 'code' in value
+}
+
+function refusalOf(error: unknown, device: string, log: Logger): ConnectRefusal {
+  if (error instanceof ConnectionGone) return REFUSE_GONE
+  if (error instanceof PostriderError) {
+    log.warn({ device, code: error.code, err: error }, 'device could not be admitted')
+    return error.code === 'overloaded' ? REFUSE_OVERLOADED : REFUSE_STORE
+  }
+  log.error({ device, err: error }, 'admission failed')
+  return REFUSE_STORE
+}

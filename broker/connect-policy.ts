@@ -1,0 +1,60 @@
+// Who is let in: every decision about a CONNECT that needs no I/O. The codes are those of the design, section 4; the
+// protocol level was judged by the frame scanner before.
+
+import { CONNACK, type ConnackCode } from '../protocol/codes.js'
+import { isDeviceId } from '../protocol/device-id.js'
+import type { ConnectResult } from './counters.js'
+
+export interface ConnectRefusal {
+  readonly code: Exclude<ConnackCode, 0>
+  readonly result: Exclude<ConnectResult, 'accepted'>
+}
+
+/** What a CONNECT says, as far as decisions need it. */
+export interface ConnectRequest {
+  readonly clientId: string
+  readonly username: string | undefined
+  readonly hasWill: boolean
+}
+
+/** How the node is, at the time of a CONNECT. */
+export interface NodeLoad {
+  readonly draining: boolean
+  /** As many connections as allowed, or more CONNECTs a second than allowed. */
+  readonly overloaded: boolean
+}
+
+const refuse = (code: ConnectRefusal['code'], result: ConnectRefusal['result']): ConnectRefusal => ({ code, result })
+
+export const REFUSE_LEVEL = refuse(CONNACK.unacceptableProtocol, 'unacceptable_level')
+export const REFUSE_STORE = refuse(CONNACK.serverUnavailable, 'store_unavailable')
+export const REFUSE_OVERLOADED = refuse(CONNACK.serverUnavailable, 'overloaded')
+const REFUSE_DRAINING = refuse(CONNACK.serverUnavailable, 'draining')
+export const REFUSE_GONE = refuse(CONNACK.serverUnavailable, 'gone')
+export const REFUSE_NO_PASSWORD = refuse(CONNACK.badCredentials, 'no_password')
+export const REFUSE_TOKEN = refuse(CONNACK.badCredentials, 'bad_token')
+export const REFUSE_REVOKED = refuse(CONNACK.badCredentials, 'revoked')
+
+/** Before anything is spent on it: the id, then whether the node takes devices at all. Null: go on. */
+export function judgeConnect(request: ConnectRequest, load: NodeLoad): ConnectRefusal | null {
+  if (!isDeviceId(request.clientId)) return refuse(CONNACK.identifierRejected, 'bad_id')
+  if (load.draining) return REFUSE_DRAINING
+  if (load.overloaded) return REFUSE_OVERLOADED
+  return null
+}
+
+/** After the credentials were found good: whether they are good for this id, and whether the will is allowed. */
+export function judgeIdentity(request: ConnectRequest, subject: string): ConnectRefusal | null {
+  if (subject !== request.clientId) return refuse(CONNACK.notAuthorized, 'wrong_subject')
+  if (request.username !== undefined && request.username !== '' && request.username !== request.clientId) {
+    return refuse(CONNACK.notAuthorized, 'wrong_username')
+  }
+  // No topic of a will is allowed yet: uplink is not built, ordinary topics need a grant.
+  if (request.hasWill) return refuse(CONNACK.notAuthorized, 'will_refused')
+  return null
+}
+
+/** A token issued at or before the revocation is worth nothing. Milliseconds. */
+export function isRevoked(issuedAt: number, revokedAt: number | null): boolean {
+  return revokedAt !== null && issuedAt <= revokedAt
+}

@@ -1,0 +1,341 @@
+// One device's connection: it owns the wire, looks at the bytes before Aedes does, and is the one way out.
+//
+//   connecting ──CONNECT whole──▶ admitting ──CONNACK 0 written──▶ open ──▶ closing ──wire closed──▶ closed
+//        │                           │ (bytes that come are held)    │         ▲
+//        └───────────────────────────┴───────────────────────────────┴─────────┘ any end: `close(reason)`, once
+//
+// The courier is ended when the wire has closed; or at once when we close, because nothing that the device still sends is
+// looked at then.
+
+import type { Logger } from '../core/log.js'
+import type { Courier } from '../courier/courier-api.js'
+import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
+import { classifyTopic } from '../protocol/topics.js'
+import type { AedesInternals, ClientHandle, PacketInterceptor } from './aedes-internals.js'
+import { AedesStream } from './aedes-stream.js'
+import { REFUSE_LEVEL, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
+import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
+import { FrameScanner, type FrameSink, type FrameViolation } from './frame-scanner.js'
+import type { BrokerLimits } from './limits.js'
+import { MailboxSession, type SessionConnection } from './mailbox-session.js'
+import { Output, type TurnFlusher } from './output.js'
+import { asDevicePacket } from './packets.js'
+import { PlainTransport } from './plain-transport.js'
+import type { Wire, WireHandler } from './wire.js'
+
+/** What all connections of a node share. */
+export interface ConnectionContext {
+  readonly internals: AedesInternals
+  readonly flusher: TurnFlusher
+  readonly limits: BrokerLimits
+  readonly counters: BrokerCounters
+  readonly log: Logger
+  /** Wall clock, milliseconds. */
+  now(): number
+  /** The connection's wire has closed; the last thing that happens to it. */
+  gone(connection: Connection): void
+}
+
+/** Bytes held while they cannot go on; above that the wire is paused. */
+const HOLD_BYTES = 64 * 1024
+
+const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
+
+export class Connection implements WireHandler, FrameSink, PacketInterceptor, SessionConnection {
+  readonly #wire: Wire
+  readonly #context: ConnectionContext
+  readonly #output: Output
+  readonly #scanner = new FrameScanner()
+  readonly #stream: AedesStream<Connection>
+  readonly #client: ClientHandle
+  #state: 'connecting' | 'admitting' | 'open' | 'closing' | 'closed' = 'connecting'
+  /** Bytes after the CONNECT that wait for the CONNACK. */
+  #held: Buffer[] | null = null
+  #heldBytes = 0
+  #paused = false
+  /** The device said DISCONNECT. */
+  #leaving = false
+  /** PUBACKs were taken from the chunk that is being scanned. */
+  #tookAcks = false
+  #session: MailboxSession | null = null
+  #courier: Courier | null = null
+
+  /** The device, once its CONNECT was well-formed. */
+  device: string | null = null
+  /** What its CONNECT asks, between being read and being admitted. */
+  request: (ConnectRequest & { readonly clean: boolean }) | null = null
+  /** Counts among the node's connections. */
+  admitted = false
+  /** Wall clock, milliseconds: when the state ends, or Infinity. See `expire`. */
+  deadline: number
+
+  constructor(wire: Wire, context: ConnectionContext) {
+    this.#wire = wire
+    this.#context = context
+    this.#output = new Output(wire, context.flusher)
+    this.deadline = context.now() + context.limits.connectTimeoutMs
+    this.#stream = new AedesStream<Connection>(this)
+    this.#client = context.internals.open(this.#stream)
+    wire.attach(this)
+  }
+
+  get remote(): string {
+    return this.#wire.remote
+  }
+
+  /** The device may still get an answer. */
+  get alive(): boolean {
+    return this.#state !== 'closing' && this.#state !== 'closed'
+  }
+
+  /** The kept filter that this connection goes on with. */
+  get restored(): string | null {
+    return this.#session?.restored ?? null
+  }
+
+  /** How the courier writes to this connection. */
+  makeTransport(device: string): PlainTransport {
+    return new PlainTransport(device, this.#output, this.#context.counters, (code) => this.#end(code))
+  }
+
+  // --- towards admission
+
+  /** The device is let in; CONNACK follows. */
+  admit(courier: Courier, transport: PlainTransport, clean: boolean, expiresAt: number | null): void {
+    const { counters, log } = this.#context
+    this.#courier = courier
+    this.#session = new MailboxSession({ courier, transport, connection: this, clean, counters, log })
+    this.deadline = expiresAt ?? Infinity
+  }
+
+  /** Answers CONNACK with the refusal's code and closes [MQTT-3.2.2-5]. */
+  refuse({ code, result }: ConnectRefusal): void {
+    if (!this.alive) return
+    this.#context.counters.connects[result]++
+    this.#context.log.info({ device: this.device, remote: this.remote, result }, 'connection refused')
+    this.#output.write(Buffer.from([0x20, 2, 0, code]))
+    this.close('refused')
+  }
+
+  /** Aedes has written CONNACK 0. */
+  opened(): void {
+    if (this.#state !== 'admitting' || this.#session === null) return
+    this.#state = 'open'
+    this.#context.counters.connects.accepted++
+    this.#context.counters.connections++
+    this.#session.begin()
+    const held = this.#held
+    this.#held = null
+    this.#heldBytes = 0
+    for (const chunk of held ?? []) this.#scan(chunk)
+    this.#resume()
+  }
+
+  // --- from the wire
+
+  received(chunk: Buffer): void {
+    this.#context.counters.bytesIn += chunk.length
+    switch (this.#state) {
+      case 'connecting':
+      case 'open':
+        this.#scan(chunk)
+        break
+      case 'admitting':
+        this.#hold(chunk)
+        break
+      case 'closing':
+      case 'closed':
+        break
+    }
+  }
+
+  writable(): void {
+    this.#output.writable()
+    this.#courier?.heard()
+    this.#courier?.drained()
+  }
+
+  ended(): void {
+    this.close('client')
+  }
+
+  closed(): void {
+    this.close('client')
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    void this.#courier?.ended()
+    this.#context.gone(this)
+  }
+
+  #scan(chunk: Buffer): void {
+    this.#tookAcks = false
+    const taken = this.#scanner.scan(chunk, this.#context.limits, this)
+    if (!this.alive) return
+    if (taken < chunk.length) this.#hold(chunk.subarray(taken))
+    // [MQTT-3.1.2-24]: a packet came that Aedes does not see. Once a chunk is often enough.
+    if (this.#tookAcks) this.#client.refreshKeepAlive()
+    this.#courier?.heard()
+    this.#stream.wake()
+    if (this.#stream.waiting > HOLD_BYTES) this.#pause()
+  }
+
+  #hold(chunk: Buffer): void {
+    if (this.#held === null) this.#held = []
+    this.#held.push(chunk)
+    this.#heldBytes += chunk.length
+    if (this.#heldBytes > HOLD_BYTES) this.#pause()
+  }
+
+  #pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.#wire.pause()
+  }
+
+  #resume(): void {
+    if (!this.#paused || this.#heldBytes > HOLD_BYTES || this.#stream.waiting > HOLD_BYTES) return
+    this.#paused = false
+    this.#wire.resume()
+  }
+
+  // --- from the scanner
+
+  acked(packetId: number): void {
+    const { counters } = this.#context
+    this.#tookAcks = true
+    counters.pubacks++
+    if (this.#courier === null || !this.#courier.acked(packetId)) counters.pubacksUnknown++
+  }
+
+  forward(bytes: Uint8Array): void {
+    this.#stream.push(bytes)
+  }
+
+  connectComplete(): void {
+    this.#state = 'admitting'
+  }
+
+  unacceptableLevel(): void {
+    this.refuse(REFUSE_LEVEL)
+  }
+
+  violated(error: FrameViolation | ProtocolError): void {
+    if (!this.alive) return
+    this.#context.counters.protocolErrors[error]++
+    this.#context.log.info({ device: this.device, remote: this.remote, error }, 'protocol violated')
+    this.close('protocol_error')
+  }
+
+  // --- from Aedes
+
+  writeFromAedes(bytes: Buffer): void {
+    this.#output.write(bytes)
+  }
+
+  mayRead(): boolean {
+    return this.#session === null || !this.#session.busy
+  }
+
+  readByAedes(): void {
+    this.#resume()
+  }
+
+  destroyedByAedes(error: Error | null): void {
+    if (error !== null) {
+      this.#context.log.debug({ device: this.device, remote: this.remote, err: error }, 'connection ended by Aedes')
+      this.violated('malformed_packet')
+    }
+    this.close(this.#leaving ? 'disconnect' : 'protocol_error')
+  }
+
+  intercept(parsed: unknown): boolean {
+    if (!this.alive) return true
+    const packet = asDevicePacket(parsed)
+    if (packet === null) {
+      this.violated('malformed_packet')
+      return true
+    }
+    switch (packet.cmd) {
+      case 'subscribe':
+      case 'unsubscribe':
+        this.#client.refreshKeepAlive()
+        this.#session?.accept(packet)
+        return true
+      case 'publish':
+        this.#deny(packet.topic)
+        return true
+      default:
+        this.#leaving ||= packet.name === 'disconnect'
+        return false
+    }
+  }
+
+  /** No topic may be published to yet [MQTT-3.3.5-2]. */
+  #deny(topic: string): void {
+    const denial = classifyTopic(topic).kind
+    this.#context.counters.publishesDenied[denial]++
+    this.#context.log.info({ device: this.device, topic, denial }, 'publish denied')
+    this.close('publish_denied')
+  }
+
+  // --- from the session
+
+  reply(packet: Buffer): void {
+    this.#output.write(packet)
+  }
+
+  sessionIdle(): void {
+    this.#stream.wake()
+  }
+
+  // --- the end
+
+  /** The deadline has passed. */
+  expire(): void {
+    switch (this.#state) {
+      case 'connecting':
+        this.close('connect_timeout')
+        break
+      case 'admitting':
+      case 'open':
+        this.deadline = Infinity
+        // Acks that are on their way still count until the courier has stored what it has.
+        if (this.#courier === null) this.close('token_expired')
+        else void this.#courier.close('token_expired')
+        break
+      case 'closing':
+        this.deadline = Infinity
+        this.#wire.destroy()
+        break
+      case 'closed':
+        break
+    }
+  }
+
+  /** Ends the connection from this side: what was written leaves, then the wire is closed. Idempotent. */
+  close(reason: CloseReason): void {
+    if (!this.alive) return
+    this.#end(reason)
+    void this.#courier?.ended()
+  }
+
+  /** As `close`, without telling the courier. */
+  #end(reason: CloseReason): void {
+    if (!this.alive) return
+    const { counters, limits, log } = this.#context
+    if (this.#state === 'open') counters.connections--
+    this.#state = 'closing'
+    counters.closes[reason]++
+    if (isCloseCode(reason)) log.debug({ device: this.device, reason }, 'connection closed')
+    this.deadline = this.#context.now() + limits.lingerMs
+    this.#held = null
+    this.#scanner.stop()
+    this.#stream.end()
+    this.#output.finish()
+    if (reason === 'slow_consumer') this.#wire.destroy()
+    else {
+      this.#wire.finish()
+      this.#wire.resume()
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import type { CloseCode } from '../protocol/codes.js'
+import type { TopicKind } from '../protocol/topics.js'
+import type { FrameViolation } from './frame-scanner.js'
+
+/** What became of a CONNECT. */
+export type ConnectResult =
+  | 'accepted'
+  | 'unacceptable_level'
+  | 'bad_id'
+  | 'overloaded'
+  | 'draining'
+  | 'store_unavailable'
+  | 'no_password'
+  | 'bad_token'
+  | 'revoked'
+  | 'wrong_username'
+  | 'wrong_subject'
+  | 'will_refused'
+  /** The socket ended before it was answered. */
+  | 'gone'
+
+/** Why a connection ended: our close codes, and what the device or the network did. */
+export type CloseReason =
+  | CloseCode
+  /** The device said DISCONNECT. */
+  | 'disconnect'
+  /** The device's side ended without one. */
+  | 'client'
+  /** After a CONNACK with a refusal. */
+  | 'refused'
+  | 'connect_timeout'
+  | 'keepalive_timeout'
+  | 'publish_denied'
+  /** Closed unread: more sockets than the node bears. */
+  | 'too_many_sockets'
+  | 'shutdown'
+
+/** Why a filter was answered 0x80. */
+export type SubackRefusal = 'qos_0' | 'other_mode' | 'not_built' | 'foreign' | 'reserved' | 'system' | 'no_grant'
+
+/** What a device did against the protocol. */
+export type ProtocolError =
+  FrameViolation | 'malformed_packet' | 'malformed_filter' | 'empty_list' | 'packet_id_0' | 'password_without_username'
+
+/** The broker's numbers; the composition exposes them. Plain fields, because the hot path adds to them. */
+export class BrokerCounters {
+  /** Sockets open now, with or without a CONNECT. */
+  sockets = 0
+  /** Connections accepted and not closed yet. */
+  connections = 0
+  bytesIn = 0
+  bytesOut = 0
+  /** PUBLISH packets sent, and those of them with DUP. */
+  publishesSent = 0
+  publishesRedelivered = 0
+  /** PUBACK packets taken for the courier, and all PUBACKs with a packet id that nothing waits for. */
+  pubacks = 0
+  pubacksUnknown = 0
+  subscribesGranted = 0
+
+  readonly connects: Record<ConnectResult, number> = {
+    accepted: 0,
+    unacceptable_level: 0,
+    bad_id: 0,
+    overloaded: 0,
+    draining: 0,
+    store_unavailable: 0,
+    no_password: 0,
+    bad_token: 0,
+    revoked: 0,
+    wrong_username: 0,
+    wrong_subject: 0,
+    will_refused: 0,
+    gone: 0,
+  }
+
+  readonly closes: Record<CloseReason, number> = {
+    taken_over: 0,
+    resync: 0,
+    revoked: 0,
+    token_expired: 0,
+    draining: 0,
+    overload: 0,
+    protocol_error: 0,
+    slow_consumer: 0,
+    disconnect: 0,
+    client: 0,
+    refused: 0,
+    connect_timeout: 0,
+    keepalive_timeout: 0,
+    publish_denied: 0,
+    too_many_sockets: 0,
+    shutdown: 0,
+  }
+
+  readonly subacksRefused: Record<SubackRefusal, number> = {
+    qos_0: 0,
+    other_mode: 0,
+    not_built: 0,
+    foreign: 0,
+    reserved: 0,
+    system: 0,
+    no_grant: 0,
+  }
+
+  /** By what the topic is. */
+  readonly publishesDenied: Record<TopicKind['kind'], number> = {
+    uplink: 0,
+    control: 0,
+    reserved: 0,
+    system: 0,
+    ordinary: 0,
+    malformed: 0,
+  }
+
+  readonly protocolErrors: Record<ProtocolError, number> = {
+    not_connect: 0,
+    bad_protocol_name: 0,
+    second_connect: 0,
+    server_packet: 0,
+    reserved_type: 0,
+    unsolicited: 0,
+    bad_flags: 0,
+    bad_length: 0,
+    oversize: 0,
+    malformed_packet: 0,
+    malformed_filter: 0,
+    empty_list: 0,
+    packet_id_0: 0,
+    password_without_username: 0,
+  }
+}

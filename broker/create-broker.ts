@@ -1,0 +1,92 @@
+// The composition of the broker: listeners in front of the Aedes host.
+
+import { systemClock, type Clock } from '../core/clock.js'
+import type { Logger } from '../core/log.js'
+import type { Credentials } from '../core/ports/credentials.js'
+import type { DeviceTokens } from '../core/security/device-tokens.js'
+import type { CourierHost } from '../courier/courier-api.js'
+import { startAedesHost, type AedesHost } from './aedes-host.js'
+import { BrokerCounters } from './counters.js'
+import { DEFAULT_BROKER_LIMITS, type BrokerLimits } from './limits.js'
+import type { DeviceListener } from './listeners/listen.js'
+import { createTcpListener } from './listeners/tcp.js'
+import { createWebSocketListener } from './listeners/websocket.js'
+import type { Wire } from './wire.js'
+
+export interface BrokerOptions {
+  readonly host: string
+  /** Null: off. 0: any free port. */
+  readonly mqttPort: number | null
+  readonly wsPort: number | null
+  readonly couriers: Pick<CourierHost, 'open'>
+  /** Null: `--auth none`. */
+  readonly tokens: Pick<DeviceTokens, 'verify'> | null
+  readonly credentials: Pick<Credentials, 'revokedAt'>
+  readonly log: Logger
+  readonly counters?: BrokerCounters
+  readonly limits?: Partial<BrokerLimits>
+  readonly clock?: Clock
+}
+
+export interface Broker {
+  /** Listens; the ports that are on. Rejects with StartupError. */
+  start(): Promise<{ readonly mqtt?: number; readonly ws?: number }>
+  /** Refuses new devices with CONNACK 3; those that are connected stay. */
+  drain(): void
+  /** Stops accepting and closes the sockets that are left. Idempotent. */
+  stop(): Promise<void>
+}
+
+export function createBroker(options: BrokerOptions): Broker {
+  const { host, mqttPort, wsPort, log } = options
+  const counters = options.counters ?? new BrokerCounters()
+  const limits = { ...DEFAULT_BROKER_LIMITS, ...options.limits }
+  const clock = options.clock ?? systemClock
+  let running: AedesHost | null = null
+  let listeners: readonly DeviceListener[] = []
+  let stopped: Promise<void> | null = null
+
+  async function stop(): Promise<void> {
+    for (const listener of listeners) listener.close()
+    await running?.stop()
+  }
+
+  return {
+    async start() {
+      const aedes = await startAedesHost({ ...options, counters, limits, clock })
+      running = aedes
+      const shared = {
+        host,
+        log,
+        onBytesOut: (bytes: number): void => {
+          counters.bytesOut += bytes
+        },
+        accept: (wire: Wire): void => aedes.accept(wire),
+      }
+      const tcp = mqttPort === null ? null : createTcpListener({ ...shared, port: mqttPort })
+      const webSocket =
+        wsPort === null
+          ? null
+          : createWebSocketListener({
+              ...shared,
+              port: wsPort,
+              handshakeTimeoutMs: limits.connectTimeoutMs,
+              maxMessageBytes: Math.max(limits.maxPublishBytes, limits.maxControlBytes) + 5,
+            })
+      listeners = [tcp, webSocket].filter((listener) => listener !== null)
+      try {
+        return {
+          ...(tcp === null ? {} : { mqtt: await tcp.listen() }),
+          ...(webSocket === null ? {} : { ws: await webSocket.listen() }),
+        }
+      } catch (error) {
+        await (stopped ??= stop())
+        throw error
+      }
+    },
+    drain() {
+      running?.drain()
+    },
+    stop: () => (stopped ??= stop()),
+  }
+}

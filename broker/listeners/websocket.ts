@@ -1,0 +1,149 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer, type WebSocket } from 'ws'
+import type { Logger } from '../../core/log.js'
+import type { Wire, WireHandler } from '../wire.js'
+import { listen, type DeviceListener } from './listen.js'
+
+const PATH = '/mqtt'
+/** [MQTT-6.0.0-3], [MQTT-6.0.0-4] */
+const SUBPROTOCOL = 'mqtt'
+/** As a TCP socket's: above it, write nothing more before `writable`. */
+const HIGH_WATER = 16 * 1024
+
+export interface WebSocketListenerOptions {
+  readonly host: string
+  readonly port: number
+  readonly log: Logger
+  /** The handshake must be over by then. */
+  readonly handshakeTimeoutMs: number
+  /** Largest WebSocket message. */
+  readonly maxMessageBytes: number
+  onBytesOut(this: void, bytes: number): void
+  accept(this: void, wire: Wire): void
+}
+
+/** MQTT over WebSocket: path `/mqtt`, subprotocol `mqtt`. */
+export function createWebSocketListener(options: WebSocketListenerOptions): DeviceListener {
+  const { host, port, log, accept } = options
+  const server = createServer(
+    {
+      noDelay: true,
+      headersTimeout: options.handshakeTimeoutMs,
+      requestTimeout: options.handshakeTimeoutMs,
+      connectionsCheckingInterval: 1_000,
+    },
+    (_request, response) => {
+      response.writeHead(426, { 'content-type': 'text/plain', connection: 'close', upgrade: 'websocket' })
+      response.end('MQTT over WebSocket only\n')
+    },
+  )
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: options.maxMessageBytes,
+    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  })
+  server.on('error', (err) => log.error({ err }, 'accepting a connection failed'))
+  server.on('upgrade', (request, socket, head) => {
+    const refusal = refusalOf(request)
+    if (refusal !== null) {
+      rejectUpgrade(socket, refusal)
+      return
+    }
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
+      accept(new WebSocketWire(webSocket, remote, options))
+    })
+  })
+  return {
+    listen: () => listen(server, 'MQTT over WebSocket', host, port),
+    close: () => {
+      if (server.listening) server.close()
+      server.closeIdleConnections()
+    },
+  }
+}
+
+function refusalOf(request: IncomingMessage): string | null {
+  const [path] = (request.url ?? '').split('?')
+  if (path !== PATH) return '404 Not Found'
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
+  return offered.includes(SUBPROTOCOL) ? null : '400 Bad Request'
+}
+
+function rejectUpgrade(socket: Duplex, status: string): void {
+  socket.on('error', ignore)
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
+
+export class WebSocketWire implements Wire {
+  readonly remote: string
+  readonly #socket: WebSocket
+  readonly #counter: { onBytesOut(bytes: number): void }
+  #handler: WireHandler | null = null
+  #blocked = false
+
+  constructor(socket: WebSocket, remote: string, counter: { onBytesOut(bytes: number): void }) {
+    this.#socket = socket
+    this.remote = remote
+    this.#counter = counter
+  }
+
+  get buffered(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  attach(handler: WireHandler): void {
+    this.#handler = handler
+    const socket = this.#socket
+    socket.on('error', ignore)
+    socket.on('message', (data, isBinary) => {
+      // [MQTT-6.0.0-1]
+      if (!isBinary) socket.close(1003)
+      else handler.received(toBuffer(data))
+    })
+    socket.on('close', () => handler.closed())
+  }
+
+  write(bytes: Buffer): boolean {
+    const socket = this.#socket
+    if (socket.readyState !== socket.OPEN) return true
+    this.#counter.onBytesOut(bytes.length)
+    socket.send(bytes, SEND_OPTIONS, this.#sent)
+    this.#blocked = socket.bufferedAmount >= HIGH_WATER
+    return !this.#blocked
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  finish(): void {
+    this.#socket.close(1000)
+  }
+
+  destroy(): void {
+    this.#socket.terminate()
+  }
+
+  readonly #sent = (): void => {
+    if (!this.#blocked || this.#socket.bufferedAmount >= HIGH_WATER) return
+    this.#blocked = false
+    this.#handler?.writable()
+  }
+}
+
+const SEND_OPTIONS = { binary: true }
+
+function toBuffer(data: Buffer | ArrayBuffer | Buffer[]): Buffer {
+  if (Buffer.isBuffer(data)) return data
+  return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data)
+}
+
+const ignore = (): void => {}

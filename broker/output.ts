@@ -1,0 +1,106 @@
+// The one ordered way out of a connection: Aedes' packets and the courier's. What is written in one turn of the event loop
+// leaves as one write to the socket, because the write is what costs.
+
+import type { Wire } from './wire.js'
+
+/**
+ * Bytes handed to the socket at once. No more is given before the socket has passed it on, so that every piece that leaves
+ * is seen: a device that reads slowly but reads is told from one that does not.
+ */
+export const PIECE_BYTES = 16 * 1024
+
+const NOTHING: Buffer[] = []
+
+/** Flushes every output that was written to in this turn; one for all connections of a node. */
+export class TurnFlusher {
+  #dirty: Output[] = []
+
+  add(output: Output): void {
+    if (this.#dirty.push(output) === 1) setImmediate(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (const output of dirty) output.flush()
+  }
+}
+
+export class Output {
+  readonly #wire: Wire
+  readonly #flusher: TurnFlusher
+  /** Not yet given to the wire; the shared empty list while there is nothing, so that idle connections own no array. */
+  #queue: Buffer[] = NOTHING
+  #queued = 0
+  #state: 'idle' | 'scheduled' | 'blocked' | 'finished' = 'idle'
+
+  constructor(wire: Wire, flusher: TurnFlusher) {
+    this.#wire = wire
+    this.#flusher = flusher
+  }
+
+  /** Bytes written that the operating system has not taken yet. */
+  get buffered(): number {
+    return this.#queued + this.#wire.buffered
+  }
+
+  write(bytes: Buffer): void {
+    if (this.#state === 'finished') return
+    if (this.#queue === NOTHING) this.#queue = [bytes]
+    else this.#queue.push(bytes)
+    this.#queued += bytes.length
+    if (this.#state !== 'idle') return
+    this.#state = 'scheduled'
+    this.#flusher.add(this)
+  }
+
+  /** Gives the wire what it takes now. */
+  flush(): void {
+    if (this.#state === 'blocked' || this.#state === 'finished') return
+    this.#state = 'idle'
+    while (this.#queue.length > 0) {
+      const piece = this.#takePiece()
+      this.#queued -= piece.length
+      if (this.#wire.write(piece)) continue
+      this.#state = 'blocked'
+      return
+    }
+  }
+
+  /** The wire takes more. */
+  writable(): void {
+    if (this.#state !== 'blocked') return
+    this.#state = 'idle'
+    this.flush()
+  }
+
+  /** Gives the wire what it takes now and drops the rest; takes nothing more. */
+  finish(): void {
+    this.flush()
+    this.#state = 'finished'
+    this.#queue = NOTHING
+    this.#queued = 0
+  }
+
+  /** The first queued bytes, at most PIECE_BYTES, as one buffer. */
+  #takePiece(): Buffer {
+    const queue = this.#queue
+    let size = 0
+    let count = 0
+    for (const bytes of queue) {
+      if (size + bytes.length > PIECE_BYTES) break
+      size += bytes.length
+      count++
+    }
+    const first = queue[0] ?? Buffer.alloc(0)
+    if (count === 0) {
+      queue[0] = first.subarray(PIECE_BYTES)
+      return first.subarray(0, PIECE_BYTES)
+    }
+    if (count === queue.length) {
+      this.#queue = NOTHING
+      return count === 1 ? first : Buffer.concat(queue, size)
+    }
+    return count === 1 ? (queue.shift() ?? first) : Buffer.concat(queue.splice(0, count), size)
+  }
+}

@@ -1,0 +1,56 @@
+// The parsed packets that the broker looks at itself, and the checks that something is one.
+
+export interface SubscribePacket {
+  readonly cmd: 'subscribe'
+  readonly messageId: number
+  readonly subscriptions: ReadonlyArray<{ readonly topic: string; readonly qos: number }>
+}
+
+export interface UnsubscribePacket {
+  readonly cmd: 'unsubscribe'
+  readonly messageId: number
+  readonly unsubscriptions: readonly string[]
+}
+
+export interface PublishPacket {
+  readonly cmd: 'publish'
+  readonly topic: string
+}
+
+/** Any other packet, by its name. */
+export interface OtherPacket {
+  readonly cmd: 'other'
+  readonly name: string
+}
+
+export type DevicePacket = SubscribePacket | UnsubscribePacket | PublishPacket | OtherPacket
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function isSubscription(value: unknown): value is { topic: string; qos: number } {
+  return isObject(value) && typeof value['topic'] === 'string' && typeof value['qos'] === 'number'
+}
+
+/** What mqtt-packet's parser made. Null: not of the form that we know, which its versions would have to change for. */
+export function asDevicePacket(packet: unknown): DevicePacket | null {
+  if (!isObject(packet) || typeof packet['cmd'] !== 'string') return null
+  const { cmd, messageId, subscriptions, unsubscriptions, topic } = packet
+  switch (cmd) {
+    case 'subscribe':
+      return typeof messageId === 'number' && Array.isArray(subscriptions) && subscriptions.every(isSubscription)
+        ? { cmd, messageId, subscriptions }
+        : null
+    case 'unsubscribe':
+      return typeof messageId === 'number' &&
+        Array.isArray(unsubscriptions) &&
+        unsubscriptions.every((filter) => typeof filter === 'string')
+        ? { cmd, messageId, unsubscriptions }
+        : null
+    case 'publish':
+      return typeof topic === 'string' ? { cmd, topic } : null
+    default:
+      return { cmd: 'other', name: cmd }
+  }
+}

@@ -1,0 +1,93 @@
+// What a SUBSCRIBE and an UNSUBSCRIBE do to the mailbox subscription of a connection. Pure.
+//
+// One mailbox mode per connection: the first accepted mailbox filter sets it; until UNSUBSCRIBE another one is refused.
+// Ordinary filters need a grant, and there are no grants yet. A malformed filter is a protocol violation: the connection
+// is closed ([MQTT-4.7.1-2], [MQTT-4.7.1-3], [MQTT-1.5.3-2], [MQTT-4.8.0-1]).
+
+import { classifyFilter } from '../protocol/topics.js'
+import type { SubackRefusal } from './counters.js'
+import type { PlainMode } from './publish-encoder.js'
+
+/** The mailbox subscription of a connection. */
+export interface MailboxSubscription {
+  readonly filter: string
+  readonly mode: PlainMode
+}
+
+export interface RequestedFilter {
+  readonly topic: string
+  readonly qos: number
+}
+
+export const SUBACK_FAILURE = 0x80
+
+/** The answer to one filter: the granted QoS, or why it is refused. */
+export type FilterAnswer = { readonly granted: 1 } | { readonly granted: 0x80; readonly reason: SubackRefusal }
+
+export type SubscribeDecision =
+  | {
+      readonly kind: 'answer'
+      /** One for each requested filter, in order, also when a filter is there twice [MQTT-3.9.3-1]. */
+      readonly answers: readonly FilterAnswer[]
+      /** The mailbox subscription from now on. */
+      readonly active: MailboxSubscription | null
+    }
+  | { readonly kind: 'violation'; readonly error: 'malformed_filter' | 'empty_list' }
+
+const GRANTED: FilterAnswer = { granted: 1 }
+const refused = (reason: SubackRefusal): FilterAnswer => ({ granted: SUBACK_FAILURE, reason })
+
+/** The mailbox subscription that `filter` stands for; null when it is none of this device that this version serves. */
+export function mailboxSubscription(device: string, filter: string): MailboxSubscription | null {
+  const kind = classifyFilter(filter)
+  if (kind.kind !== 'mailbox' || kind.device !== device || kind.mode === 'stream') return null
+  return { filter, mode: kind.mode }
+}
+
+export function decideSubscribe(
+  device: string,
+  active: MailboxSubscription | null,
+  requested: readonly RequestedFilter[],
+): SubscribeDecision {
+  if (requested.length === 0) return { kind: 'violation', error: 'empty_list' } // [MQTT-3.8.3-3]
+  let current = active
+  const answers: FilterAnswer[] = []
+  for (const { topic, qos } of requested) {
+    const kind = classifyFilter(topic)
+    switch (kind.kind) {
+      case 'malformed':
+        return { kind: 'violation', error: 'malformed_filter' }
+      case 'reserved':
+      case 'system':
+        answers.push(refused(kind.kind))
+        break
+      case 'ordinary':
+        answers.push(refused('no_grant'))
+        break
+      case 'mailbox':
+        if (kind.device !== device) answers.push(refused('foreign'))
+        else if (kind.mode === 'stream') answers.push(refused('not_built'))
+        else if (qos === 0) answers.push(refused('qos_0'))
+        else if (current !== null && current.filter !== topic) answers.push(refused('other_mode'))
+        else {
+          current ??= { filter: topic, mode: kind.mode }
+          answers.push(GRANTED)
+        }
+        break
+    }
+  }
+  return { kind: 'answer', answers, active: current }
+}
+
+export type UnsubscribeDecision =
+  | { readonly kind: 'answer'; readonly active: MailboxSubscription | null }
+  | { readonly kind: 'violation'; readonly error: 'malformed_filter' | 'empty_list' }
+
+/** Filters that nothing subscribed to are acknowledged all the same [MQTT-3.10.4-5]. */
+export function decideUnsubscribe(active: MailboxSubscription | null, filters: readonly string[]): UnsubscribeDecision {
+  if (filters.length === 0) return { kind: 'violation', error: 'empty_list' } // [MQTT-3.10.3-2]
+  if (filters.some((filter) => classifyFilter(filter).kind === 'malformed')) {
+    return { kind: 'violation', error: 'malformed_filter' }
+  }
+  return { kind: 'answer', active: active !== null && filters.includes(active.filter) ? null : active }
+}
