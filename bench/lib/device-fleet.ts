@@ -1,0 +1,140 @@
+// Many devices in one process, with one ledger and one histogram for all.
+import { ReceivedLedger, type ReceivedSummary } from './checker.js'
+import { DeviceClient, type DeviceClientHandlers } from './device-client.js'
+import { Histogram } from './histogram.js'
+import { hasMark, markDevice, markMicros, markNumber, nowMicros } from './marks.js'
+
+/** Longer than any scenario is idle, so that no client has to ping; not 0, because real devices have one. */
+const KEEP_ALIVE_SECONDS = 600
+
+export interface FleetOptions {
+  readonly host: string
+  readonly port: number
+  /** Devices `first` to `first + count - 1`; device i is called `idPrefix` + i. */
+  readonly first: number
+  readonly count: number
+  readonly idPrefix: string
+  /** The filter is this, followed by the device's name; null: no subscription. */
+  readonly filterPrefix: string | null
+  /** Password of a device; null: connect without username and password. */
+  readonly password: ((id: string) => string) | null
+  readonly clean: boolean
+  /** Connections being opened at the same time. */
+  readonly concurrency: number
+}
+
+export interface FleetOpened {
+  readonly connected: number
+  readonly failed: number
+  readonly firstError: string | null
+}
+
+/** What has arrived since the last reading. */
+export interface FleetReading {
+  readonly latencies: Float64Array
+  readonly received: number
+  /** Microseconds, of the whole life; 0: nothing arrived yet. */
+  readonly firstMicros: number
+  readonly lastMicros: number
+  /** Connections that ended although nobody here closed them. */
+  readonly disconnected: number
+}
+
+export class DeviceFleet implements DeviceClientHandlers {
+  readonly #options: FleetOptions
+  readonly #clients: DeviceClient[] = []
+  readonly #ledger: ReceivedLedger
+  readonly #latencies = new Histogram()
+  #now = 0
+  #firstMicros = 0
+  #disconnected = 0
+
+  constructor(options: FleetOptions) {
+    this.#options = options
+    this.#ledger = new ReceivedLedger(options.first, options.count)
+  }
+
+  get distinct(): number {
+    return this.#ledger.distinct
+  }
+
+  async open(): Promise<FleetOpened> {
+    const { first, count, concurrency } = this.#options
+    let [next, connected, failed] = [first, 0, 0]
+    let firstError: string | null = null
+    const opener = async (): Promise<void> => {
+      while (next < first + count) {
+        const device = next++
+        const client = this.#client(device)
+        try {
+          await client.open()
+          this.#clients.push(client)
+          connected++
+        } catch (error) {
+          failed++
+          firstError ??= error instanceof Error ? error.message : String(error)
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(concurrency, count) }, opener))
+    return { connected, failed, firstError }
+  }
+
+  /** Latencies since the last reading. */
+  read(): FleetReading {
+    const latencies = this.#latencies.counts()
+    this.#latencies.reset()
+    return {
+      latencies,
+      received: this.#ledger.received,
+      firstMicros: this.#firstMicros,
+      lastMicros: this.#now,
+      disconnected: this.#disconnected,
+    }
+  }
+
+  summary(): ReceivedSummary {
+    return this.#ledger.summary()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.splice(0).map((client) => client.close()))
+  }
+
+  arrival(): void {
+    this.#now = nowMicros()
+    if (this.#firstMicros === 0) this.#firstMicros = this.#now
+  }
+
+  message(device: number, bytes: Uint8Array, from: number, to: number): void {
+    if (!hasMark(bytes, from, to) || markDevice(bytes, from) !== device) {
+      this.#ledger.foreign++
+      return
+    }
+    this.#ledger.note(device, markNumber(bytes, from))
+    this.#latencies.record(this.#now - markMicros(bytes, from))
+  }
+
+  lost(): void {
+    this.#disconnected++
+  }
+
+  #client(device: number): DeviceClient {
+    const { host, port, idPrefix, filterPrefix, password, clean } = this.#options
+    const id = `${idPrefix}${device}`
+    return new DeviceClient(
+      device,
+      {
+        host,
+        port,
+        clientId: id,
+        username: password === null ? null : id,
+        password: password === null ? null : password(id),
+        clean,
+        keepAlive: KEEP_ALIVE_SECONDS,
+        filter: filterPrefix === null ? null : `${filterPrefix}${id}`,
+      },
+      this,
+    )
+  }
+}

@@ -1,0 +1,63 @@
+// One measured round: devices connect, a producer sends, everything accepted is awaited, the checker judges.
+import { setTimeout as delay } from 'node:timers/promises'
+import { judge, type Verdict } from './checker.js'
+import { Devices, type DevicesOptions } from './devices.js'
+import { rounded } from './numbers.js'
+import { cpuSeconds, residentBytes } from './proc-stats.js'
+import type { ProducerOrder } from './producer-protocol.js'
+import { Producer, acceptedPerSecond } from './producers.js'
+import type { Scope } from './scope.js'
+
+/** Nothing more arrives for so long: what is missing is lost. */
+const QUIET_MS = 10_000
+/** Between the last connection and the reading of the memory: timers and sockets settle. */
+const SETTLE_MS = 500
+
+export interface RoundResult extends Verdict {
+  readonly acceptedPerSecond: number
+  readonly deliveredPerSecond: number
+  /** From the producer's mark to the device's read. */
+  readonly endToEndMs: { readonly p50: number; readonly p99: number; readonly p999: number }
+  readonly rssPerConnectionBytes: number
+  /** Of the server process, user and system, from the first message to the last delivery. */
+  readonly cpuSecondsPer100kMessages: number
+  readonly disconnected: number
+  /** What the server said to the first message that it refused or left open. */
+  readonly firstError: string | null
+}
+
+export interface RoundSetup {
+  /** The server process. */
+  readonly pid: number
+  readonly devices: DevicesOptions
+  readonly order: ProducerOrder
+}
+
+/** Runs in `scope`, which then owns the worker processes. */
+export async function measureRound(scope: Scope, setup: RoundSetup): Promise<RoundResult> {
+  const { pid, order } = setup
+  const devices = new Devices(scope, setup.devices)
+  const producer = new Producer(scope, order)
+  const rssBefore = residentBytes(pid)
+  await devices.open()
+  await delay(SETTLE_MS)
+  const rssPerConnection = (residentBytes(pid) - rssBefore) / setup.devices.count
+  const cpuBefore = cpuSeconds(pid)
+  const report = await producer.send(order)
+  await devices.wait(report.accepted, QUIET_MS)
+  const cpu = cpuSeconds(pid) - cpuBefore
+  const [reading, received, sent] = await Promise.all([devices.read(), devices.summaries(), producer.summary()])
+  await devices.close()
+  const verdict = judge([sent], received)
+  const seconds = (reading.lastMicros - report.beganMicros) / 1e6
+  return {
+    acceptedPerSecond: rounded(acceptedPerSecond(report)),
+    deliveredPerSecond: rounded(seconds > 0 ? verdict.delivered / seconds : 0),
+    endToEndMs: reading.latencies.summary(),
+    rssPerConnectionBytes: rounded(rssPerConnection),
+    cpuSecondsPer100kMessages: rounded((cpu / Math.max(1, report.accepted)) * 1e5, 3),
+    ...verdict,
+    disconnected: reading.disconnected,
+    firstError: report.firstError,
+  }
+}

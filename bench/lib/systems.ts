@@ -1,0 +1,105 @@
+// How the load reaches each system under test: the product by HTTP and inbox topics, a plain broker by MQTT.
+import type { DevicesOptions } from './devices.js'
+import type { Mosquitto } from './mosquitto.js'
+import type { ProducerOrder } from './producer-protocol.js'
+import type { Postrider } from './server.js'
+
+export interface LoadShape {
+  readonly devices: number
+  readonly messages: number
+  readonly connections: number
+  readonly payloadBytes: number
+  readonly deviceProcesses: number
+}
+
+const ID_PREFIX = 'd'
+const BROKER_TOPICS = 'bench/'
+const OPENING_AT_ONCE = 64
+
+export interface HttpShape {
+  readonly batch: number
+  readonly call: 'batch' | 'single'
+  readonly dedup: boolean
+  readonly rate: number
+}
+
+/** Devices of the product, plain mode. */
+export function postriderDevices(server: Postrider, shape: LoadShape, first = 0): DevicesOptions {
+  return {
+    host: server.host,
+    port: server.ports.mqtt,
+    first,
+    count: shape.devices,
+    idPrefix: ID_PREFIX,
+    filterPrefix: 'inbox/',
+    clean: false,
+    concurrency: OPENING_AT_ONCE,
+    tokenSecret: server.tokenSecret,
+    processes: shape.deviceProcesses,
+  }
+}
+
+/** Pushes to the product. */
+export function postriderOrder(server: Postrider, shape: LoadShape, http: HttpShape, first = 0): ProducerOrder {
+  return httpOrder({ host: server.host, port: server.ports.http, apiKey: server.apiKey }, shape, http, first)
+}
+
+/** Pushes to anything that answers the product's push calls. */
+export function httpOrder(
+  target: { readonly host: string; readonly port: number; readonly apiKey: string },
+  shape: LoadShape,
+  http: HttpShape,
+  first = 0,
+): ProducerOrder {
+  return {
+    ...target,
+    via: 'http',
+    firstDevice: first,
+    devices: shape.devices,
+    idPrefix: ID_PREFIX,
+    messages: shape.messages,
+    connections: shape.connections,
+    payloadBytes: shape.payloadBytes,
+    ...http,
+    topicPrefix: '',
+    window: 0,
+  }
+}
+
+/** Persistent sessions of a plain broker. */
+export function brokerDevices(broker: Mosquitto, shape: LoadShape): DevicesOptions {
+  return {
+    host: broker.host,
+    port: broker.port,
+    first: 0,
+    count: shape.devices,
+    idPrefix: ID_PREFIX,
+    filterPrefix: BROKER_TOPICS,
+    clean: false,
+    concurrency: OPENING_AT_ONCE,
+    tokenSecret: null,
+    processes: shape.deviceProcesses,
+  }
+}
+
+/** MQTT publishers to a plain broker. */
+export function brokerOrder(broker: Mosquitto, shape: LoadShape, publishers: number, window: number): ProducerOrder {
+  return {
+    via: 'mqtt',
+    host: broker.host,
+    port: broker.port,
+    firstDevice: 0,
+    devices: shape.devices,
+    idPrefix: ID_PREFIX,
+    messages: shape.messages,
+    connections: publishers,
+    payloadBytes: shape.payloadBytes,
+    rate: 0,
+    topicPrefix: BROKER_TOPICS,
+    window,
+    batch: 1,
+    call: 'single',
+    apiKey: '',
+    dedup: false,
+  }
+}
