@@ -7,7 +7,7 @@ export interface Option<T> {
   readonly default: T
   /** One or two sentences, no final unit or default: those are added. */
   readonly doc: string
-  /** May be given many times on the command line; the values are joined by a line feed before they are read. */
+  /** May be given many times on the command line; the values are joined by NUL, which no argument can hold, before they are read. */
   readonly repeatable?: boolean
   /** Values that a later version takes: refused as such, so that nobody thinks they were misspelt. */
   readonly later?: { readonly matches: RegExp; readonly what: string }

@@ -67,7 +67,7 @@ export function readFlags(argv: readonly string[], table: OptionTable, rules: Fl
     const text = token.value ?? 'true'
     const before = given.get(token.name)
     if (before !== undefined && spec.repeatable !== true) throw usage(`${flag} was given twice`)
-    given.set(token.name, { where: flag, text: before === undefined ? text : `${before.text}\n${text}` })
+    given.set(token.name, { where: flag, text: before === undefined ? text : `${before.text}\0${text}` })
   }
   return { given, arguments: positionals }
 }

@@ -109,12 +109,12 @@ export const SERVER_OPTIONS = {
     doc: 'Largest body of one request',
   }),
   window: option<number>({
-    type: count({ min: 1, max: 32_767 }),
+    type: count({ min: 1, max: 1_024 }),
     default: 64,
     doc: 'Messages that a device may have unacknowledged',
   }),
   windowMax: option<number>({
-    type: count({ min: 1, max: 32_767 }),
+    type: count({ min: 1, max: 1_024 }),
     default: 1_024,
     doc: 'Largest window that a device may ask for',
   }),

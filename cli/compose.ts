@@ -1,0 +1,207 @@
+// The composition of a server: which drivers there are, and in which order the parts start. Stopping is the same list
+// backwards: devices are let go first, then requests under way are answered, the store closes after everything that writes.
+
+import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import { BrokerCounters } from '../broker/counters.js'
+import { createBroker } from '../broker/create-broker.js'
+import { DEFAULT_BROKER_LIMITS } from '../broker/limits.js'
+import { createAdminServer } from '../core/admin/admin-server.js'
+import type { Readiness } from '../core/admin/readiness.js'
+import { createLocalBus, LocalBusCounters } from '../core/bus/local/local-bus.js'
+import type { Clock } from '../core/clock.js'
+import type { Environment } from '../core/config/read-environment.js'
+import type { ServerConfig } from '../core/config/server-options.js'
+import { StartupError } from '../core/errors.js'
+import { EXIT } from '../core/exit-codes.js'
+import type { Lifecycle } from '../core/lifecycle.js'
+import type { Logger } from '../core/log.js'
+import { createMetrics } from '../core/metrics/metrics.js'
+import type { MailboxLimits } from '../core/ports/mailbox.js'
+import { randomId } from '../core/random-id.js'
+import { createKeyring } from '../core/security/api-keys.js'
+import { createDeviceTokens } from '../core/security/device-tokens.js'
+import { openLmdbStore } from '../core/stores/lmdb/open.js'
+import { CourierCounters } from '../courier/courier-counters.js'
+import { createCourierHost } from '../courier/create-courier-host.js'
+import { ApiCounters } from '../push-api/counters.js'
+import { createPushApi } from '../push-api/create-push-api.js'
+import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
+import { explainListenError } from './listen-error.js'
+import { apiMetrics, brokerMetrics, busMetrics, courierMetrics } from './metric-tables.js'
+import { loadServerSecrets, type ServerSecrets } from './secrets.js'
+
+/** The listeners that are on, and their ports. */
+export interface Ports {
+  readonly mqtt?: number
+  readonly ws?: number
+  readonly http?: number
+  readonly admin?: number
+}
+
+export interface RunningServer {
+  readonly ports: Ports
+  /** The data folder, absolute. */
+  readonly folder: string
+  /** Files with secrets that this start made. */
+  readonly made: readonly string[]
+}
+
+export interface ServerParts {
+  readonly config: ServerConfig
+  /** Where each setting that is not a default came from. */
+  readonly where: ReadonlyMap<string, string>
+  readonly env: Environment
+  readonly log: Logger
+  readonly clock: Clock
+  readonly lifecycle: Lifecycle
+  readonly readiness: Readiness
+}
+
+function mailboxLimits(config: ServerConfig): MailboxLimits {
+  return {
+    inboxMax: config.inboxMax,
+    inboxMaxBytes: config.inboxMaxBytes,
+    overflow: config.overflow,
+    retentionSeconds: config.retention,
+    dedupWindowSeconds: config.dedupWindow,
+    idleDeviceSeconds: config.deviceIdle,
+  }
+}
+
+async function makeFolder(folder: string, where: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new StartupError(`${where}: the data folder ${folder} cannot be made: ${reason}`, {
+      cause,
+      exitCode: EXIT.cannotCreate.code,
+    })
+  }
+}
+
+/**
+ * Starts all parts of one process that does everything (`--role all`) over a file store. Rejects with StartupError for
+ * what the operator can put right; what had started is stopped by `lifecycle.stop`, which the caller calls.
+ */
+export async function startServer(parts: ServerParts): Promise<RunningServer> {
+  const { config, where, env, log, clock, lifecycle, readiness } = parts
+  const { host } = config
+  const node = `${hostname()}-${randomId()}`
+  const listening = <T>(start: () => Promise<T>): Promise<T> =>
+    start().catch((error: unknown) => {
+      throw explainListenError(error, config, where)
+    })
+
+  const metrics = createMetrics()
+  const courierCounters = new CourierCounters()
+  const brokerCounters = new BrokerCounters()
+  const apiCounters = new ApiCounters()
+  const busCounters = new LocalBusCounters()
+  metrics.expose([
+    ...courierMetrics(courierCounters),
+    ...brokerMetrics(brokerCounters),
+    ...apiMetrics(apiCounters),
+    ...busMetrics(busCounters),
+  ])
+
+  const ports: { -readonly [K in keyof Ports]: Ports[K] } = {}
+
+  const { adminPort } = config
+  if (adminPort !== null) {
+    const admin = createAdminServer({ host, port: adminPort, metrics, readiness, log })
+    const bound = await lifecycle.step(
+      'admin',
+      () => listening(() => admin.start()),
+      () => admin.stop(),
+    )
+    ports.admin = bound.admin
+  }
+
+  const folder = resolve(config.store)
+  await lifecycle.step('data folder', () => makeFolder(folder, where.get('store') ?? '--store (default)'))
+  const store = await lifecycle.step(
+    'store',
+    () => openLmdbStore({ path: folder, durability: config.durability, limits: mailboxLimits(config), clock, log }),
+    (opened) => opened.close(),
+  )
+  readiness.addCheck({ name: 'store', check: () => store.mailbox.ping() })
+  // After the store: it is the lock of the folder, so nobody else makes these files at the same time.
+  const secrets: ServerSecrets = await lifecycle.step('secrets', () => loadServerSecrets(folder, env))
+
+  const bus = await lifecycle.step(
+    'bus',
+    () =>
+      createLocalBus({ counters: busCounters, onHandlerError: (err) => log.error({ err }, 'a bus handler failed') }),
+    (opened) => opened.close(),
+  )
+  const { mailbox, credentials } = store
+  const tokens =
+    config.auth === 'none'
+      ? null
+      : createDeviceTokens({ secrets: secrets.tokenSecrets, maxTtlSeconds: config.tokenMaxTtl, clock })
+  const keyring = createKeyring({ credentials, adminKey: secrets.adminKey, clock })
+
+  const api = createPushApi({
+    host,
+    port: config.httpPort,
+    mailbox,
+    bus,
+    credentials,
+    keyring,
+    tokens,
+    node,
+    log,
+    counters: apiCounters,
+    limits: { ...DEFAULT_API_LIMITS, payloadMax: config.payloadMax, bodyMax: config.bodyMax },
+    clock,
+  })
+  const boundApi = await lifecycle.step(
+    'api',
+    () => listening(() => api.start()),
+    () => api.stop(),
+  )
+  ports.http = boundApi.http
+
+  const couriers = createCourierHost({
+    node,
+    mailbox,
+    bus,
+    clock,
+    log,
+    counters: courierCounters,
+    window: config.window,
+    sweepIntervalMs: config.sweepInterval,
+  })
+  await lifecycle.step(
+    'couriers',
+    () => couriers.start(),
+    () => couriers.stop(),
+  )
+
+  const broker = createBroker({
+    host,
+    mqttPort: config.mqttPort,
+    wsPort: config.wsPort,
+    couriers,
+    tokens,
+    credentials,
+    log,
+    counters: brokerCounters,
+    limits: {
+      maxPublishBytes: DEFAULT_BROKER_LIMITS.maxPublishBytes - 256 * 1024 + config.payloadMax,
+    },
+    clock,
+  })
+  const boundBroker = await lifecycle.step(
+    'broker',
+    () => listening(() => broker.start()),
+    () => broker.stop(),
+  )
+  Object.assign(ports, boundBroker)
+
+  log.info({ node, ports, folder, durability: config.durability, auth: config.auth }, 'serving')
+  return { ports, folder, made: secrets.made }
+}

@@ -1,0 +1,119 @@
+// Which counters of the components are shown as metrics, under which names. A counter that is not listed here is not seen:
+// the unit test of this file says so.
+
+import type { BrokerCounters } from '../broker/counters.js'
+import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
+import type { Metric } from '../core/metrics/metrics.js'
+import type { CourierCounters } from '../courier/courier-counters.js'
+import type { ApiCounters } from '../push-api/counters.js'
+
+const counter = (name: string, help: string, read: () => number): Metric => ({ name, help, kind: 'counter', read })
+const gauge = (name: string, help: string, read: () => number): Metric => ({ name, help, kind: 'gauge', read })
+const byLabel = (
+  name: string,
+  label: string,
+  help: string,
+  read: () => Readonly<Record<string, number>> | ReadonlyMap<string, number>,
+): Metric => ({ name, help, kind: 'counter', label, read })
+
+export function courierMetrics(c: CourierCounters): readonly Metric[] {
+  return [
+    counter('messages_sent_total', 'Messages handed to devices, redeliveries included', () => c.sent),
+    counter(
+      'messages_redelivered_total',
+      'Messages sent that an earlier connection may have seen',
+      () => c.redelivered,
+    ),
+    counter('messages_acked_total', 'Messages that devices acknowledged', () => c.acked),
+    counter('acks_unknown_total', 'Acknowledgements of packets that were not in flight', () => c.unknownAcks),
+    counter(
+      'acks_unknown_epoch_total',
+      'Acknowledgements of an epoch that the log does not know',
+      () => c.acksOfUnknownEpochs,
+    ),
+    counter(
+      'acks_dropped_total',
+      'Acknowledgements that could not be stored after their connection ended',
+      () => c.acksDropped,
+    ),
+    counter(
+      'notices_taken_total',
+      'Messages that went from a notice to the device without a read',
+      () => c.noticesTaken,
+    ),
+    counter('notices_missed_total', 'Messages found by a read or sweep before a notice of them', () => c.noticesMissed),
+    counter('store_reads_total', 'Pages read for delivery', () => c.reads),
+    counter('store_read_errors_total', 'Pages that could not be read', () => c.readErrors),
+    counter('ack_flushes_total', 'Batches of acknowledgements stored', () => c.flushes),
+    counter('ack_flush_errors_total', 'Batches of acknowledgements that could not be stored', () => c.flushErrors),
+    counter('takeovers_total', 'Connections that found their device claimed by another one', () => c.takeovers),
+    counter('stale_claims_total', 'Takeovers by force: the old owner did not answer in time', () => c.staleClaims),
+    counter('releases_failed_total', 'Claims that could not be released', () => c.releasesFailed),
+    counter('sweeps_total', 'Comparisons of the connected devices with the store', () => c.sweeps),
+    counter('sweep_errors_total', 'Comparisons that failed', () => c.sweepErrors),
+    byLabel('sweep_findings_total', 'finding', 'What sweeps found', () => c.sweepFindings),
+    counter('window_waits_total', 'Messages that had to wait for a full window', () => c.windowWaits),
+    counter('socket_waits_total', 'Times that sending stopped for a full socket', () => c.socketWaits),
+    counter(
+      'unconfirmed_holds_total',
+      'Times that sending stopped because claims were not confirmed',
+      () => c.unconfirmedHolds,
+    ),
+    byLabel('courier_closes_total', 'code', 'Device connections closed by their courier', () => c.closesByCode),
+  ]
+}
+
+export function brokerMetrics(b: BrokerCounters): readonly Metric[] {
+  return [
+    gauge('sockets', 'Open sockets on the device listeners', () => b.sockets),
+    gauge('connections', 'Connected devices', () => b.connections),
+    counter('mqtt_received_bytes_total', 'Bytes from devices', () => b.bytesIn),
+    counter('mqtt_sent_bytes_total', 'Bytes to devices', () => b.bytesOut),
+    counter('mqtt_publishes_sent_total', 'PUBLISH packets to devices', () => b.publishesSent),
+    counter('mqtt_publishes_dup_total', 'PUBLISH packets to devices with DUP', () => b.publishesRedelivered),
+    counter('mqtt_pubacks_total', 'PUBACK packets from devices', () => b.pubacks),
+    counter('mqtt_pubacks_unknown_total', 'PUBACK packets that nothing waited for', () => b.pubacksUnknown),
+    counter('mqtt_subscribes_granted_total', 'Filters granted', () => b.subscribesGranted),
+    byLabel('mqtt_connects_total', 'result', 'CONNECT packets, by what became of them', () => b.connects),
+    byLabel('mqtt_closes_total', 'reason', 'Ended connections', () => b.closes),
+    byLabel('mqtt_subscribes_refused_total', 'reason', 'Filters answered with 0x80', () => b.subacksRefused),
+    byLabel(
+      'mqtt_publishes_denied_total',
+      'topic',
+      'PUBLISH packets denied, by the kind of topic',
+      () => b.publishesDenied,
+    ),
+    byLabel('mqtt_protocol_errors_total', 'error', 'Packets against the protocol', () => b.protocolErrors),
+  ]
+}
+
+export function apiMetrics(a: ApiCounters): readonly Metric[] {
+  return [
+    counter('api_requests_total', 'Requests to routes that ask for a key', () => a.requests),
+    counter('messages_accepted_total', 'Messages stored', () => a.accepted),
+    counter('messages_duplicate_total', 'Messages answered with an earlier answer', () => a.duplicates),
+    counter('api_notices_total', 'Notices given to the bus', () => a.notices),
+    counter('api_internal_errors_total', 'Requests that failed by a fault of the program', () => a.internalErrors),
+    byLabel('api_problems_total', 'code', 'Requests refused', () => a.problems.byCode),
+    byLabel(
+      'api_items_refused_total',
+      'code',
+      'Messages refused inside an answered batch',
+      () => a.refusedItems.byCode,
+    ),
+  ]
+}
+
+export function busMetrics(b: LocalBusCounters): readonly Metric[] {
+  return [
+    counter('bus_notices_delivered_total', 'Notices handed to a node', () => b.noticesDelivered),
+    counter('bus_notices_dropped_total', 'Notices to a node that is not there', () => b.noticesDropped),
+    counter('bus_kicks_total', 'Requests to end a connection', () => b.kicks),
+    counter(
+      'bus_kicks_unconfirmed_total',
+      'Requests to end a connection that were not confirmed in time',
+      () => b.kicksUnconfirmed,
+    ),
+    counter('bus_handler_errors_total', 'Bus handlers that failed against their contract', () => b.handlerErrors),
+  ]
+}

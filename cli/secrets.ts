@@ -1,0 +1,123 @@
+// The two secrets of a server, and where they are kept: the environment, else a file of mode 0600 in the data folder.
+
+import { randomBytes } from 'node:crypto'
+import { open, readFile, rename, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Environment } from '../core/config/read-environment.js'
+import { StartupError } from '../core/errors.js'
+import { EXIT } from '../core/exit-codes.js'
+import { generateApiKey } from '../core/security/api-keys.js'
+import { parseTokenSecrets } from '../core/security/token-secrets.js'
+
+export const API_KEY_VARIABLE = 'POSTRIDER_API_KEY'
+export const TOKEN_SECRET_VARIABLE = 'POSTRIDER_TOKEN_SECRET'
+
+export const apiKeyFile = (folder: string): string => join(folder, 'api-key')
+export const tokenSecretFile = (folder: string): string => join(folder, 'token-secret')
+
+const GROUP_AND_OTHERS = 0o077
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
+function fileError(path: string, what: string, cause: unknown): StartupError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new StartupError(`${path}: ${what}: ${reason}`, { cause, exitCode: EXIT.cannotCreate.code })
+}
+
+/**
+ * The trimmed text of a secret file; null when there is none. Refused (StartupError) when others than its owner may read
+ * or write it, and when it is empty.
+ */
+export async function readSecretFile(path: string): Promise<string | null> {
+  let text: string
+  try {
+    const { mode } = await stat(path)
+    if ((mode & GROUP_AND_OTHERS) !== 0) {
+      throw new StartupError(
+        `${path}: has mode ${(mode & 0o777).toString(8)}, but a secret is for its owner alone; run: chmod 600 ${path}`,
+      )
+    }
+    text = (await readFile(path, 'utf8')).trim()
+  } catch (error) {
+    if (error instanceof StartupError) throw error
+    if (codeOf(error) === 'ENOENT') return null
+    throw fileError(path, 'cannot be read', error)
+  }
+  if (text === '') throw new StartupError(`${path}: is empty; put a secret in it, or remove it to have a new one made`)
+  return text
+}
+
+/** Makes the file in one step: it is there as a whole, or not at all. The caller is alone in the folder. */
+async function writeSecretFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`
+  try {
+    const file = await open(temporary, 'w', 0o600)
+    try {
+      await file.chmod(0o600)
+      await file.writeFile(`${text}\n`)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    throw fileError(path, 'cannot be written', error)
+  }
+}
+
+/** A variable's trimmed text; null when it is not set or empty. */
+function variable(env: Environment, name: string): string | null {
+  const value = env[name]?.trim() ?? ''
+  return value === '' ? null : value
+}
+
+export interface ServerSecrets {
+  readonly adminKey: string
+  readonly tokenSecrets: readonly Uint8Array[]
+  /** Files that were made now. */
+  readonly made: readonly string[]
+}
+
+/**
+ * The secrets that a server starts with: from the environment, else from the data folder, which gets new random ones
+ * where it has none. Call it only while this process alone serves the folder. Nothing here is ever logged.
+ */
+export async function loadServerSecrets(folder: string, env: Environment): Promise<ServerSecrets> {
+  const made: string[] = []
+
+  async function fromFile(path: string, make: () => string): Promise<string> {
+    const kept = await readSecretFile(path)
+    if (kept !== null) return kept
+    const fresh = make()
+    await writeSecretFile(path, fresh)
+    made.push(path)
+    return fresh
+  }
+
+  const adminKey = variable(env, API_KEY_VARIABLE) ?? (await fromFile(apiKeyFile(folder), () => generateApiKey().key))
+  const fromEnvironment = variable(env, TOKEN_SECRET_VARIABLE)
+  const tokenSecrets =
+    fromEnvironment === null
+      ? parseTokenSecrets(
+          await fromFile(tokenSecretFile(folder), () => randomBytes(48).toString('base64url')),
+          tokenSecretFile(folder),
+        )
+      : parseTokenSecrets(fromEnvironment, TOKEN_SECRET_VARIABLE)
+  return { adminKey, tokenSecrets, made }
+}
+
+/** The token secrets that a command on the server's machine may use; null: there are none here. */
+export async function findTokenSecrets(folder: string, env: Environment): Promise<readonly Uint8Array[] | null> {
+  const fromEnvironment = variable(env, TOKEN_SECRET_VARIABLE)
+  if (fromEnvironment !== null) return parseTokenSecrets(fromEnvironment, TOKEN_SECRET_VARIABLE)
+  const path = tokenSecretFile(folder)
+  const text = await readSecretFile(path)
+  return text === null ? null : parseTokenSecrets(text, path)
+}
+
+/** The API key of a client command: `flag`, else the data folder's; null: there is none. */
+export async function findApiKey(folder: string, given: string | undefined): Promise<string | null> {
+  return given ?? (await readSecretFile(apiKeyFile(folder)))
+}
