@@ -1,0 +1,59 @@
+// What a driver gives to the conformance suites: how to open a real store of its kind, and what cannot be tried with it.
+
+import type { Test } from 'tap'
+import type { Clock } from '../../core/clock.js'
+import type { Credentials } from '../../core/ports/credentials.js'
+import type { Mailbox, MailboxLimits } from '../../core/ports/mailbox.js'
+
+export interface StoreOptions {
+  readonly limits?: Partial<MailboxLimits>
+  /** The store's clock; drivers without `supports.clock` ignore it. Default: the system's. */
+  readonly clock?: Clock
+}
+
+/** True, or why not: the tests that need it are then skipped with this reason. */
+export type Support = true | string
+
+export interface StoreSupport {
+  /** The store's time can be set (`StoreOptions.clock`). */
+  readonly clock: Support
+  /** `changeGeneration` works. */
+  readonly generation: Support
+  /** `makeNewer` works. */
+  readonly formatVersion: Support
+  /** A claim outlives `reopen`. (A store of one process may forget claims: its connections ended with the process.) */
+  readonly claimsKept: Support
+}
+
+/** One empty store of its own, seen through the driver. */
+export interface StoreHandle {
+  /** The ports; other objects after `reopen` and `changeGeneration`. */
+  readonly mailbox: Mailbox
+  readonly credentials: Credentials
+  /** Closes, and opens the same store again. */
+  reopen(): Promise<void>
+  /** As `reopen`, and the store has another generation afterwards, as if data might have gone. */
+  changeGeneration(): Promise<void>
+  /** Closes, and makes the store look as if a newer version of the program had written it. `reopen` must then reject. */
+  makeNewer(): Promise<void>
+  /** Closes and removes everything. Idempotent; called by the suite at the end of each test. */
+  close(): Promise<void>
+}
+
+export interface StoreFactory {
+  readonly name: string
+  readonly supports: StoreSupport
+  open(t: Test, options: StoreOptions): Promise<StoreHandle>
+}
+
+/** Options of a subtest that needs `supports[what]`. */
+export function needs(...supports: readonly Support[]): { readonly skip: string | false } {
+  return { skip: supports.find((support) => support !== true) ?? false }
+}
+
+/** A store for one test, closed with it. */
+export async function openStore(t: Test, factory: StoreFactory, options: StoreOptions = {}): Promise<StoreHandle> {
+  const store = await factory.open(t, options)
+  t.teardown(() => store.close())
+  return store
+}

@@ -1,0 +1,40 @@
+import type { StoreFactory } from '../conformance/factory.js'
+import { systemClock } from '../../core/clock.js'
+import { ReferenceStore } from './reference-mailbox.js'
+import { createReferenceCredentials, type ReferenceCredentialsState } from './reference-credentials.js'
+
+/** The reference mailbox as a store under test: shows that the suite asks for nothing the contract does not say. */
+export const referenceFactory: StoreFactory = {
+  name: 'reference',
+  supports: { clock: true, generation: true, formatVersion: 'it is in memory only', claimsKept: true },
+  async open(_t, options) {
+    const clock = options.clock ?? systemClock
+    const store = new ReferenceStore({ clock, limits: options.limits ?? {} })
+    const state: ReferenceCredentialsState = { keys: new Map(), revocations: new Map() }
+    let mailbox = store.open()
+    let credentials = createReferenceCredentials(state, clock)
+    async function reopen(): Promise<void> {
+      await mailbox.close()
+      await credentials.close()
+      mailbox = store.open()
+      credentials = createReferenceCredentials(state, clock)
+    }
+    return {
+      get mailbox() {
+        return mailbox
+      },
+      get credentials() {
+        return credentials
+      },
+      reopen,
+      async changeGeneration() {
+        store.newGeneration()
+        await reopen()
+      },
+      async makeNewer() {
+        throw new Error('not supported')
+      },
+      close: () => mailbox.close(),
+    }
+  },
+}

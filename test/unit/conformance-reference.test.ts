@@ -1,0 +1,8 @@
+import t from 'tap'
+import { credentialsConformance } from '../conformance/credentials.js'
+import { mailboxConformance } from '../conformance/mailbox/index.js'
+import { referenceFactory } from '../support/reference-factory.js'
+
+// The suites themselves, checked against an implementation that is nothing but the contract.
+mailboxConformance(t, referenceFactory)
+credentialsConformance(t, referenceFactory)
