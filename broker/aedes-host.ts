@@ -57,7 +57,10 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     drainTimeout: 0,
     preConnect: (client, packet, callback) => callback(null, preConnect(client, packet)),
     authenticate: (client, _username, password, callback) => {
-      void authenticate(client, password ?? null, callback)
+      authenticate(client, password ?? null, callback).catch((err: unknown) => {
+        log.error({ err }, 'admission failed')
+        connectionOf(client)?.close('overload')
+      })
     },
     // Only restored mailbox filters come here; they are the couriers', so Aedes subscribes to nothing.
     authorizeSubscribe: (_client, _subscription, callback) => callback(null, null),

@@ -255,19 +255,17 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
       this.violated('malformed_packet')
       return true
     }
-    switch (packet.cmd) {
-      case 'subscribe':
-      case 'unsubscribe':
-        this.#client.refreshKeepAlive()
-        this.#session?.accept(packet)
-        return true
-      case 'publish':
-        this.#deny(packet.topic)
-        return true
-      default:
-        this.#leaving ||= packet.name === 'disconnect'
-        return false
+    if (packet.cmd === 'other') {
+      this.#leaving ||= packet.name === 'disconnect'
+      return false
     }
+    if (packet.cmd === 'publish') {
+      this.#deny(packet.topic)
+      return true
+    }
+    this.#client.refreshKeepAlive()
+    this.#session?.accept(packet)
+    return true
   }
 
   /** No topic may be published to yet [MQTT-3.3.5-2]. */

@@ -1,0 +1,123 @@
+// A real node without its REST side: embedded store, local bus, couriers, broker. `push` is what the API does with a message.
+
+import type { Test } from 'tap'
+import { createBroker, type Broker, type BrokerOptions } from '../../../broker/create-broker.js'
+import { BrokerCounters } from '../../../broker/counters.js'
+import { createLocalBus } from '../../../core/bus/local/local-bus.js'
+import { systemClock } from '../../../core/clock.js'
+import { createLogger } from '../../../core/log.js'
+import type { NewMessage } from '../../../core/model/message.js'
+import { DEFAULT_MAILBOX_LIMITS, type Mailbox } from '../../../core/ports/mailbox.js'
+import { createDeviceTokens, type DeviceTokens } from '../../../core/security/device-tokens.js'
+import { openLmdbStore, type LmdbStore } from '../../../core/stores/lmdb/open.js'
+import type { CourierHost } from '../../../courier/courier-api.js'
+import { CourierCounters } from '../../../courier/courier-counters.js'
+import { createCourierHost, type CourierHostOptions } from '../../../courier/create-courier-host.js'
+
+export interface TestNode {
+  readonly mqtt: number
+  readonly ws: number
+  readonly broker: Broker
+  readonly couriers: CourierHost
+  readonly mailbox: Mailbox
+  readonly store: LmdbStore
+  readonly tokens: DeviceTokens
+  readonly counters: BrokerCounters
+  readonly courierCounters: CourierCounters
+  token(device: string, ttlSeconds?: number): Promise<string>
+  /** Appends texts in one call and sends the notices; the first and last seq. */
+  push(device: string, ...payloads: Array<string | Uint8Array>): Promise<{ first: number; last: number }>
+}
+
+export interface TestNodeOptions {
+  readonly courier?: Partial<CourierHostOptions>
+  readonly broker?: Partial<Pick<BrokerOptions, 'limits' | 'tokens' | 'credentials'>>
+  readonly couriers?: (couriers: CourierHost) => Pick<CourierHost, 'open'>
+  readonly inboxMax?: number
+}
+
+const SECRET = Buffer.alloc(32, 's')
+
+/** Starts a node that is stopped at the end of `t`. */
+export async function startNode(t: Test, options: TestNodeOptions = {}): Promise<TestNode> {
+  const log = createLogger({ level: 'silent' })
+  const limits = { ...DEFAULT_MAILBOX_LIMITS, inboxMax: options.inboxMax ?? 20_000 }
+  const store = await openLmdbStore({ path: t.testdir({}), durability: 'process', limits, log })
+  const { mailbox, credentials } = store
+  const bus = createLocalBus()
+  const tokens = createDeviceTokens({ secrets: [SECRET], maxTtlSeconds: 3_600, clock: systemClock })
+  const counters = new BrokerCounters()
+  const courierCounters = new CourierCounters()
+  const couriers = createCourierHost({ node: 'n1', mailbox, bus, log, counters: courierCounters, ...options.courier })
+  await couriers.start()
+  const broker = createBroker({
+    host: '127.0.0.1',
+    mqttPort: 0,
+    wsPort: 0,
+    couriers: options.couriers?.(couriers) ?? couriers,
+    tokens,
+    credentials,
+    log,
+    counters,
+    ...options.broker,
+  })
+  const { mqtt = 0, ws = 0 } = await broker.start()
+  t.teardown(async () => {
+    broker.drain()
+    await couriers.stop()
+    await broker.stop()
+    await bus.close()
+    await store.close()
+  })
+
+  return {
+    mqtt,
+    ws,
+    broker,
+    couriers,
+    mailbox,
+    store,
+    tokens,
+    counters,
+    courierCounters,
+    token: async (device, ttlSeconds = 600) => (await tokens.sign(device, ttlSeconds)).token,
+    async push(device, ...payloads) {
+      const items = payloads.map((payload): NewMessage => newMessage(device, payload))
+      const results = await mailbox.append(items)
+      let first = 0
+      let last = 0
+      results.forEach((result, i) => {
+        const item = items[i]
+        if (!result.ok || item === undefined) throw new Error(`push refused: ${result.ok ? '' : result.code}`)
+        if (first === 0) first = result.seq
+        last = result.seq
+        const { seq, at, expiresAt, epoch, owner } = result
+        if (owner === null) return
+        const { device: _device, ttl: _ttl, ...rest } = item
+        bus.notify(owner.node, [{ device, epoch, claimId: owner.claimId, message: { ...rest, seq, at, expiresAt } }])
+      })
+      return { first, last }
+    },
+  }
+}
+
+function newMessage(device: string, payload: string | Uint8Array): NewMessage {
+  return {
+    device,
+    payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
+    contentType: 'text/plain',
+    attributes: null,
+    dedupId: null,
+    ttl: null,
+    priority: 'normal',
+  }
+}
+
+/** Waits until `condition` holds; rejects after `ms`. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+  const end = performance.now() + ms
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`waited in vain for: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
