@@ -1,0 +1,162 @@
+import fastify, { type FastifyInstance } from 'fastify'
+import { systemClock, type Clock } from '../core/clock.js'
+import { StartupError } from '../core/errors.js'
+import { EXIT } from '../core/exit-codes.js'
+import type { Logger } from '../core/log.js'
+import type { Bus } from '../core/ports/bus.js'
+import type { Credentials } from '../core/ports/credentials.js'
+import type { Mailbox } from '../core/ports/mailbox.js'
+import type { Keyring } from '../core/security/api-keys.js'
+import type { DeviceTokens } from '../core/security/device-tokens.js'
+import { createAuthenticator } from './auth.js'
+import { ApiCounters } from './counters.js'
+import { DEFAULT_API_LIMITS, type ApiLimits } from './limits.js'
+import { AppendQueue } from './overload.js'
+import { parseJson, readText, ReceivingBudget } from './request-body.js'
+import type { RouteContext } from './routes/context.js'
+import { deviceRoutes } from './routes/devices.js'
+import { answerClientError, registerErrorHandlers, replyWithError } from './routes/errors.js'
+import { inboxRoutes } from './routes/inbox.js'
+import { keyRoutes } from './routes/keys.js'
+import { messageRoutes } from './routes/messages.js'
+import { notBuiltRoutes } from './routes/not-built.js'
+import { openapiRoute, registerOpenapi } from './routes/openapi.js'
+
+export interface PushApiOptions {
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  readonly mailbox: Mailbox
+  readonly bus: Bus
+  readonly credentials: Credentials
+  readonly keyring: Keyring
+  /** Null: devices need no tokens, and none are minted. */
+  readonly tokens: DeviceTokens | null
+  readonly log: Logger
+  readonly counters?: ApiCounters
+  readonly limits?: Partial<ApiLimits>
+  readonly clock?: Clock
+  /** Version of the product, for the OpenAPI document. */
+  readonly version?: string
+}
+
+export interface PushApi {
+  /** Resolves when requests are served. StartupError: the address cannot be listened on. */
+  start(): Promise<{ readonly http: number }>
+  /** Takes no new connections, answers what is under way, then cuts what is left. Idempotent. */
+  stop(): Promise<void>
+  /** Messages, bytes and milliseconds that wait for the store: for metrics. */
+  readonly queue: Pick<AppendQueue, 'count' | 'bytes' | 'age'>
+}
+
+/** URLs are bounded by the size of HTTP headers; a long id shall be told that it is no id. */
+const PARAM_MAX_LENGTH = 16_384
+
+/** The REST interface over a mailbox. */
+export function createPushApi(options: PushApiOptions): PushApi {
+  const { mailbox, bus, credentials, keyring, tokens, log, clock = systemClock } = options
+  const limits: ApiLimits = { ...DEFAULT_API_LIMITS, ...options.limits }
+  const counters = options.counters ?? new ApiCounters()
+  const queue = new AppendQueue(limits, clock)
+  const auth = createAuthenticator(keyring, clock)
+  const context: RouteContext = {
+    auth,
+    body: { bodyMax: limits.bodyMax, budget: new ReceivingBudget(limits.receivingMaxBytes) },
+    service: {
+      mailbox,
+      bus,
+      credentials,
+      tokens,
+      clock,
+      log,
+      limits,
+      counters,
+      queue,
+      keyring: {
+        forget(id) {
+          keyring.forget(id)
+          auth.forget()
+        },
+      },
+    },
+  }
+  let app: FastifyInstance | null = null
+
+  async function start(): Promise<{ http: number }> {
+    const instance = await build(context, options.version ?? '0.0.0')
+    app = instance
+    try {
+      await instance.listen({ host: options.host, port: options.port })
+    } catch (error) {
+      await instance.close()
+      throw listenError(error, options)
+    }
+    const address = instance.server.address()
+    if (address === null || typeof address === 'string') throw new Error('the HTTP server has no port')
+    return { http: address.port }
+  }
+
+  async function stop(): Promise<void> {
+    const instance = app
+    if (instance === null) return
+    const cut = setTimeout(() => instance.server.closeAllConnections(), limits.stopTimeoutMs)
+    try {
+      await instance.close()
+    } finally {
+      clearTimeout(cut)
+    }
+  }
+
+  return { start, stop, queue }
+}
+
+function listenError(cause: unknown, { host, port }: PushApiOptions): Error {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  if (code === 'EADDRINUSE') {
+    return new StartupError(`--http-port ${port}: another process listens on that port of ${host}`, {
+      cause,
+      exitCode: EXIT.busy.code,
+    })
+  }
+  return new StartupError(`--http-port ${port}: cannot listen on ${host} (${String(code ?? cause)})`, { cause })
+}
+
+async function build(context: RouteContext, version: string): Promise<FastifyInstance> {
+  const { limits, log, counters } = context.service
+  const reporting = { log, counters }
+  const app = fastify({
+    logger: false, // requests are counted, not logged
+    bodyLimit: limits.bodyMax,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    return503OnClosing: false, // a connection that is still open is served until it is closed
+    routerOptions: { maxParamLength: PARAM_MAX_LENGTH },
+    clientErrorHandler: answerClientError,
+    frameworkErrors: (error, _request, reply) => replyWithError(reporting, reply, error),
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
+  })
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  registerErrorHandlers(app, reporting)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', (request, payload, done) => {
+    readText(payload, request.headers, context.body, (error, text = '') => {
+      if (error !== null || text === '') return done(error, undefined)
+      try {
+        done(null, parseJson(text))
+      } catch (fault) {
+        done(fault instanceof Error ? fault : new Error('the body cannot be parsed', { cause: fault }))
+      }
+    })
+  })
+  await registerOpenapi(app, version)
+  const plugins = [messageRoutes, deviceRoutes, inboxRoutes, keyRoutes, notBuiltRoutes]
+  for (const routes of plugins) {
+    await app.register((scope, _options, done) => {
+      routes(scope, context)
+      done()
+    })
+  }
+  openapiRoute(app)
+  await app.ready()
+  return app
+}

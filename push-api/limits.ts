@@ -1,0 +1,60 @@
+// Every bound of the REST interface. The first table is fixed, part of the interface and stated in the OpenAPI document; the
+// second one is set by the operator.
+
+/** Characters are Unicode code points, as in JSON schema. */
+export const FIELD_LIMITS = {
+  /** Characters of a dedup id (and of an Idempotency-Key); at least 1. */
+  dedupIdMax: 256,
+  /** Characters of a content type, printable ASCII; at least 1. Two restricted names of RFC 6838 and a slash. */
+  contentTypeMax: 255,
+  /** Attributes of one message. */
+  attributesMax: 16,
+  /** Characters of an attribute's key; at least 1. */
+  attributeKeyMax: 128,
+  /** Characters of an attribute's value; it may be empty. */
+  attributeValueMax: 1024,
+  /** Seconds: a year. At least 1. */
+  ttlMax: 31_536_000,
+  /** Messages of one request, counted after `devices` was expanded. */
+  batchMax: 1000,
+  /** Entries of one page, and how many there are when `limit` is absent. */
+  pageMax: 1000,
+  pageDefault: 100,
+  /** Bytes of the messages on one page of a peek; the first one always fits. */
+  peekMaxBytes: 4 * 1024 * 1024,
+  /** Characters of the `after` and `epoch` query parameters. */
+  cursorMax: 512,
+  /** Characters of an API key's name; at least 1. */
+  keyNameMax: 128,
+} as const
+
+export interface ApiLimits {
+  /** Bytes of one payload, as the device receives it. */
+  readonly payloadMax: number
+  /** Bytes of one request body. */
+  readonly bodyMax: number
+  /** The append queue: messages handed to the store and not answered yet, by count, bytes and the age of the oldest. */
+  readonly queueMax: number
+  readonly queueMaxBytes: number
+  readonly queueMaxAgeMs: number
+  /** Bytes of request bodies that are being received, over all connections. */
+  readonly receivingMaxBytes: number
+  /** A request must have arrived whole after so many milliseconds. */
+  readonly requestTimeoutMs: number
+  /** An idle connection is closed after so many milliseconds: longer than the idle timeout of usual load balancers (60 s). */
+  readonly keepAliveTimeoutMs: number
+  /** How long `stop` waits for requests under way before it cuts their connections. */
+  readonly stopTimeoutMs: number
+}
+
+export const DEFAULT_API_LIMITS: ApiLimits = {
+  payloadMax: 256 * 1024,
+  bodyMax: 16 * 1024 * 1024,
+  queueMax: 50_000,
+  queueMaxBytes: 64 * 1024 * 1024,
+  queueMaxAgeMs: 2_000,
+  receivingMaxBytes: 256 * 1024 * 1024,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 72_000,
+  stopTimeoutMs: 10_000,
+}

@@ -1,0 +1,131 @@
+// Request bodies as text: bounded, checked to be UTF-8, and not interpreted.
+
+import { isAscii, isUtf8 } from 'node:buffer'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+import { PostriderError } from '../core/errors.js'
+
+/** Bytes of the bodies that arrive in several pieces, over all connections. */
+export class ReceivingBudget {
+  readonly #max: number
+  #held = 0
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  get held(): number {
+    return this.#held
+  }
+
+  /** False when there is no room; then nothing was taken. */
+  take(bytes: number): boolean {
+    if (this.#held + bytes > this.#max) return false
+    this.#held += bytes
+    return true
+  }
+
+  release(bytes: number): void {
+    this.#held -= bytes
+  }
+}
+
+export interface BodyLimits {
+  readonly bodyMax: number
+  readonly budget: ReceivingBudget
+}
+
+const tooLarge = (max: number): PostriderError =>
+  new PostriderError('body_too_large', `a request body of at most ${max} bytes is allowed`)
+
+function decode(bytes: Buffer): string {
+  if (isAscii(bytes)) return bytes.toString('latin1')
+  if (!isUtf8(bytes)) throw new PostriderError('bad_request', 'the body is not valid UTF-8')
+  return bytes.toString('utf8')
+}
+
+/**
+ * Reads a body to its end. Calls `done` once: with the text, or with why there is none; what still arrives then is read and
+ * dropped, so that the client gets to read the answer.
+ */
+export function readText(
+  stream: Readable,
+  headers: IncomingHttpHeaders,
+  limits: BodyLimits,
+  done: (error: Error | null, text?: string) => void,
+): void {
+  const { bodyMax, budget } = limits
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') {
+    done(new PostriderError('bad_request', 'Content-Encoding: only bodies without a content encoding are taken'))
+    return
+  }
+  if (Number(headers['content-length'] ?? 0) > bodyMax) {
+    done(tooLarge(bodyMax))
+    return
+  }
+
+  let first: Buffer | null = null
+  let rest: Buffer[] | null = null
+  let size = 0
+  let taken = 0
+
+  function finish(error: Error | null): void {
+    stream.off('data', onData)
+    stream.off('end', onEnd)
+    stream.off('error', finish)
+    stream.off('close', onClose)
+    budget.release(taken)
+    if (error !== null) {
+      stream.resume()
+      done(error)
+      return
+    }
+    let text = ''
+    try {
+      if (first !== null) text = decode(rest === null ? first : Buffer.concat(rest, size))
+    } catch (fault) {
+      done(fault instanceof Error ? fault : new Error('the body cannot be decoded', { cause: fault }))
+      return
+    }
+    done(null, text)
+  }
+
+  function onData(chunk: Buffer): void {
+    size += chunk.byteLength
+    if (size > bodyMax) {
+      finish(tooLarge(bodyMax))
+    } else if (first === null) {
+      first = chunk
+    } else {
+      const more = taken === 0 ? size : chunk.byteLength
+      if (budget.take(more)) {
+        taken += more
+        rest ??= [first]
+        rest.push(chunk)
+      } else {
+        finish(new PostriderError('overloaded', 'too many bytes of requests are arriving; nothing was stored'))
+      }
+    }
+  }
+  const onEnd = (): void => finish(null)
+  const onClose = (): void => finish(new PostriderError('bad_request', 'the body ended early'))
+
+  stream.on('data', onData)
+  stream.on('end', onEnd)
+  stream.on('error', finish)
+  stream.on('close', onClose)
+}
+
+const POSITION = /\bposition (\d+)/
+
+/** Parses JSON; throws `bad_request`. The parser's own words are not told on: they quote the text. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const position = error instanceof Error ? POSITION.exec(error.message)?.[1] : undefined
+    const place = position === undefined ? '' : ` (at character ${position})`
+    throw new PostriderError('bad_request', `the text is not valid JSON${place}`)
+  }
+}

@@ -1,0 +1,25 @@
+import type { Clock } from '../../core/clock.js'
+import type { Logger } from '../../core/log.js'
+import type { Bus } from '../../core/ports/bus.js'
+import type { Credentials } from '../../core/ports/credentials.js'
+import type { Mailbox } from '../../core/ports/mailbox.js'
+import type { Keyring } from '../../core/security/api-keys.js'
+import type { DeviceTokens } from '../../core/security/device-tokens.js'
+import type { ApiCounters } from '../counters.js'
+import type { ApiLimits } from '../limits.js'
+import type { AppendQueue } from '../overload.js'
+
+/** What the service works with. Nothing here knows of HTTP. */
+export interface ServiceContext {
+  readonly mailbox: Mailbox
+  readonly bus: Bus
+  readonly credentials: Credentials
+  readonly keyring: Pick<Keyring, 'forget'>
+  /** Null: devices need no tokens (`--auth none`), and none are minted. */
+  readonly tokens: DeviceTokens | null
+  readonly clock: Clock
+  readonly log: Logger
+  readonly limits: ApiLimits
+  readonly counters: ApiCounters
+  readonly queue: AppendQueue
+}
