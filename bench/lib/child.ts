@@ -1,8 +1,8 @@
 // Servers under test: started, waited for, ended by pid.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Scope } from './scope.js'
 
 const STDERR_KEPT = 4096
@@ -22,7 +22,8 @@ export interface ServerProcess {
 
 /** A temporary folder that is removed with `scope`. */
 export function temporaryFolder(scope: Scope, root: string = tmpdir()): string {
-  const folder = mkdtempSync(join(root, 'postrider-bench-'))
+  mkdirSync(root, { recursive: true })
+  const folder = mkdtempSync(join(resolve(root), 'postrider-bench-'))
   scope.defer(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
@@ -53,20 +54,20 @@ export function startServer(
   const { failed, stderr } = watch(child, name)
   const stop = async (): Promise<void> => {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    const ended = new Promise<void>((done) => child.once('exit', () => done()))
     child.kill('SIGTERM')
     const patience = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
     await ended
     clearTimeout(patience)
   }
   scope.defer(stop)
-  const lines = new Promise<string>((resolve) => {
+  const lines = new Promise<string>((done) => {
     let text = ''
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       // Only the first line is of interest; the rest is read so that the pipe never fills.
       if (text.includes('\n')) return
       text += chunk
-      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')))
+      if (text.includes('\n')) done(text.slice(0, text.indexOf('\n')))
     })
   })
   return {

@@ -1,5 +1,4 @@
 // Flags that several scenarios share.
-import { tmpdir } from 'node:os'
 import { MARK_BYTES } from './marks.js'
 import { choice, integer, text } from './options.js'
 
@@ -10,7 +9,4 @@ export const processesOption = integer(1, 1, 4, 'processes that hold the devices
 export const roundsOption = integer(3, 1, 20, 'alternating rounds of a comparison')
 export const durabilityOption = choice('disk', ['disk', 'process'], 'when an answer is given')
 export const dedupOption = choice('on', ['on', 'off'], 'every message has a dedup id')
-export const dataRootOption = text(
-  tmpdir(),
-  'folder in which the data folder is made (a disk, not a memory file system)',
-)
+export const dataRootOption = text('.bench', 'folder for the data folders: on a disk, not a memory file system')
