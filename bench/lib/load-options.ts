@@ -10,3 +10,8 @@ export const roundsOption = integer(3, 1, 20, 'alternating rounds of a compariso
 export const durabilityOption = choice('disk', ['disk', 'process'], 'when an answer is given')
 export const dedupOption = choice('on', ['on', 'off'], 'every message has a dedup id')
 export const dataRootOption = text('.bench', 'folder for the data folders: on a disk, not a memory file system')
+export const profileOption = text('', 'folder for a CPU profile of the server (slows it down); empty: none')
+
+/** Node's flags for `profileOption`. */
+export const profileFlags = (folder: string): readonly string[] =>
+  folder === '' ? [] : ['--cpu-prof', '--cpu-prof-dir', folder]

@@ -8,6 +8,8 @@ import {
   durabilityOption,
   payloadOption,
   processesOption,
+  profileFlags,
+  profileOption,
   roundsOption,
 } from '../lib/load-options.js'
 import { isClean } from '../lib/checker.js'
@@ -34,12 +36,13 @@ const spec = {
   publishers: integer(8, 1, 100, 'MQTT publishers of the comparison'),
   publisherWindow: integer(32, 1, 1000, 'unacknowledged messages of a publisher'),
   dataRoot: dataRootOption,
+  profile: profileOption,
 }
 type LocalOptions = Values<typeof spec>
 
 function roundOfPostrider(options: LocalOptions, { scope }: ScenarioContext): Promise<RoundResult> {
   return within(scope, async (round) => {
-    const server = await startPostrider(round, options)
+    const server = await startPostrider(round, { ...options, nodeFlags: profileFlags(options.profile) })
     const http = { batch: options.batch, call: 'batch', dedup: options.dedup === 'on', rate: 0 } as const
     return measureRound(round, {
       pid: server.pid,

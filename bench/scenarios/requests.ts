@@ -9,6 +9,8 @@ import {
   durabilityOption,
   payloadOption,
   processesOption,
+  profileFlags,
+  profileOption,
   roundsOption,
 } from '../lib/load-options.js'
 import { median, rounded } from '../lib/numbers.js'
@@ -32,6 +34,7 @@ const spec = {
   vs: choice('none', ['none', 'fastify'], 'compare with'),
   rounds: roundsOption,
   dataRoot: dataRootOption,
+  profile: profileOption,
 }
 type RequestsOptions = Values<typeof spec>
 
@@ -44,7 +47,7 @@ const shapeOf = (options: RequestsOptions): HttpShape => ({
 
 function roundOfPostrider(options: RequestsOptions, { scope }: ScenarioContext): Promise<RoundResult> {
   return within(scope, async (round) => {
-    const server = await startPostrider(round, options)
+    const server = await startPostrider(round, { ...options, nodeFlags: profileFlags(options.profile) })
     return measureRound(round, {
       pid: server.pid,
       devices: postriderDevices(server, options),
