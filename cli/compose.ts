@@ -1,7 +1,7 @@
 // The composition of a server: which drivers there are, and in which order the parts start. Stopping is the same list
 // backwards: devices are let go first, then requests under way are answered, the store closes after everything that writes.
 
-import { mkdir } from 'node:fs/promises'
+import { access, constants, mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { BrokerCounters } from '../broker/counters.js'
@@ -29,7 +29,7 @@ import { ApiCounters } from '../push-api/counters.js'
 import { createPushApi } from '../push-api/create-push-api.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
 import { explainListenError } from './listen-error.js'
-import { apiMetrics, brokerMetrics, busMetrics, courierMetrics } from './metric-tables.js'
+import { apiMetrics, brokerMetrics, busMetrics, courierMetrics, queueMetrics } from './metric-tables.js'
 import { loadServerSecrets, type ServerSecrets } from './secrets.js'
 
 /** The listeners that are on, and their ports. */
@@ -57,6 +57,8 @@ export interface ServerParts {
   readonly clock: Clock
   readonly lifecycle: Lifecycle
   readonly readiness: Readiness
+  /** Of the product. */
+  readonly version: string
 }
 
 function mailboxLimits(config: ServerConfig): MailboxLimits {
@@ -73,9 +75,10 @@ function mailboxLimits(config: ServerConfig): MailboxLimits {
 async function makeFolder(folder: string, where: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new StartupError(`${where}: the data folder ${folder} cannot be made: ${reason}`, {
+    throw new StartupError(`${where}: the data folder ${folder} cannot be used: ${reason}`, {
       cause,
       exitCode: EXIT.cannotCreate.code,
     })
@@ -87,7 +90,7 @@ async function makeFolder(folder: string, where: string): Promise<void> {
  * what the operator can put right; what had started is stopped by `lifecycle.stop`, which the caller calls.
  */
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
-  const { config, where, env, log, clock, lifecycle, readiness } = parts
+  const { config, where, env, log, clock, lifecycle, readiness, version } = parts
   const { host } = config
   const node = `${hostname()}-${randomId()}`
   const listening = <T>(start: () => Promise<T>): Promise<T> =>
@@ -107,17 +110,15 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     ...busMetrics(busCounters),
   ])
 
-  const ports: { -readonly [K in keyof Ports]: Ports[K] } = {}
-
   const { adminPort } = config
+  let boundAdmin: Pick<Ports, 'admin'> = {}
   if (adminPort !== null) {
     const admin = createAdminServer({ host, port: adminPort, metrics, readiness, log })
-    const bound = await lifecycle.step(
+    boundAdmin = await lifecycle.step(
       'admin',
       () => listening(() => admin.start()),
       () => admin.stop(),
     )
-    ports.admin = bound.admin
   }
 
   const folder = resolve(config.store)
@@ -152,18 +153,22 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     credentials,
     keyring,
     tokens,
-    node,
     log,
     counters: apiCounters,
-    limits: { ...DEFAULT_API_LIMITS, payloadMax: config.payloadMax, bodyMax: config.bodyMax },
+    limits: {
+      payloadMax: config.payloadMax,
+      bodyMax: config.bodyMax,
+      stopTimeoutMs: Math.min(DEFAULT_API_LIMITS.stopTimeoutMs, config.drainDeadline / 2),
+    },
     clock,
+    version,
   })
+  metrics.expose(queueMetrics(api.queue))
   const boundApi = await lifecycle.step(
     'api',
     () => listening(() => api.start()),
     () => api.stop(),
   )
-  ports.http = boundApi.http
 
   const couriers = createCourierHost({
     node,
@@ -200,7 +205,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     () => listening(() => broker.start()),
     () => broker.stop(),
   )
-  Object.assign(ports, boundBroker)
+  const ports: Ports = { ...boundBroker, ...boundApi, ...boundAdmin }
 
   log.info({ node, ports, folder, durability: config.durability, auth: config.auth }, 'serving')
   return { ports, folder, made: secrets.made }

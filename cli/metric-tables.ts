@@ -6,6 +6,7 @@ import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
 import type { Metric } from '../core/metrics/metrics.js'
 import type { CourierCounters } from '../courier/courier-counters.js'
 import type { ApiCounters } from '../push-api/counters.js'
+import type { PushApi } from '../push-api/create-push-api.js'
 
 const counter = (name: string, help: string, read: () => number): Metric => ({ name, help, kind: 'counter', read })
 const gauge = (name: string, help: string, read: () => number): Metric => ({ name, help, kind: 'gauge', read })
@@ -101,6 +102,14 @@ export function apiMetrics(a: ApiCounters): readonly Metric[] {
       'Messages refused inside an answered batch',
       () => a.refusedItems.byCode,
     ),
+  ]
+}
+
+export function queueMetrics(queue: PushApi['queue']): readonly Metric[] {
+  return [
+    gauge('append_queue_messages', 'Messages handed to the store and not answered yet', () => queue.count),
+    gauge('append_queue_bytes', 'Bytes handed to the store and not answered yet', () => queue.bytes),
+    gauge('append_queue_age_seconds', 'How long the oldest of them waits', () => queue.age() / 1000),
   ]
 }
 

@@ -50,7 +50,7 @@ async function run(io: CommandIo): Promise<number> {
 
   let server: RunningServer
   try {
-    server = await startServer({ config, where, env: io.env, log, clock, lifecycle, readiness })
+    server = await startServer({ config, where, env: io.env, log, clock, lifecycle, readiness, version: io.version })
   } catch (error) {
     const clean = await lifecycle.stop()
     if (error instanceof StoppedWhileStarting) return clean ? EXIT.ok.code : EXIT.failed.code

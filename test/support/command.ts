@@ -1,0 +1,25 @@
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { Child, type ChildOptions } from './child.js'
+
+/** The command as it is installed; it runs what `npm run build` made. */
+export const POSTRIDER = fileURLToPath(new URL('../../cli/bin/postrider.js', import.meta.url))
+
+/** Starts `postrider` with these arguments. */
+export function startCommand(t: Test, args: readonly string[], options: ChildOptions = {}): Child {
+  return new Child(t, process.execPath, [POSTRIDER, ...args], options)
+}
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs `postrider` with these arguments to its end. */
+export async function runCommand(t: Test, args: readonly string[], options: ChildOptions = {}): Promise<Ended> {
+  const child = startCommand(t, args, options)
+  const status = await child.exited
+  return { ...status, stdout: child.stdout, stderr: child.stderr }
+}
