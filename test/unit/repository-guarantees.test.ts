@@ -1,0 +1,57 @@
+import tap from 'tap'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { readRepositoryFile, repositoryRoot } from '../support/repository.js'
+
+interface Guarantee {
+  readonly id: string
+  readonly text: string
+  /** The enforcing tests, as the page names them. */
+  readonly tests: ReadonlyArray<{ readonly file: string; readonly title: string }>
+}
+
+/** A line of the list of tests: - `test/unit/subject.test.ts`: “subject: behaviour” */
+const TEST_LINE = /^- `(test\/[^`]+)`: “([^”]+)”$/
+
+const guarantees: readonly Guarantee[] = readRepositoryFile('docs/guarantees.md')
+  .split(/^## /m)
+  .slice(1)
+  .map((section) => {
+    const id = section.slice(0, section.indexOf(' '))
+    const [text = '', list = ''] = section.split('**Tests.**')
+    const tests = list
+      .split('\n')
+      .filter((line) => line.startsWith('- '))
+      .map((line) => {
+        const match = TEST_LINE.exec(line)
+        return { file: match?.[1] ?? line, title: match?.[2] ?? '' }
+      })
+    return { id, text, tests }
+  })
+
+/** True when `text` has `title` where a test's title stands: as a string literal. */
+function hasTitle(text: string, title: string): boolean {
+  const inSingleQuotes = title.replaceAll("'", "\\'")
+  return [`'${inSingleQuotes}'`, `"${title}"`, `\`${title}\``].some((literal) => text.includes(literal))
+}
+
+await tap.test('guarantees: G1 to G12 are there, in order, each with its promise and how it is kept', async (t) => {
+  t.same(
+    guarantees.map(({ id }) => id),
+    Array.from({ length: 12 }, (_, i) => `G${i + 1}`),
+  )
+  for (const { id, text } of guarantees) {
+    t.match(text, /\*\*Promise\.\*\* .{20}/, `${id} has a promise`)
+    t.match(text, /\*\*How\.\*\* .{20}/, `${id} says how`)
+  }
+})
+
+await tap.test('guarantees: every guarantee names a test, and each named test exists under its title', async (t) => {
+  for (const { id, tests } of guarantees) {
+    t.ok(tests.length > 0, `${id} names a test`)
+    for (const { file, title } of tests) {
+      const found = title !== '' && existsSync(join(repositoryRoot, file)) && hasTitle(readRepositoryFile(file), title)
+      t.ok(found, `${id}: ${file} has a test “${title}”`)
+    }
+  }
+})
