@@ -1,0 +1,33 @@
+// Every interleaving of small worlds: the real courier machines against the reference inbox. CI_LONG=1 explores deeper.
+
+import t from 'tap'
+import { explore } from '../support/simulation/explore.js'
+import { DEEP_SCENARIOS, SCENARIOS } from '../support/simulation/scenarios.js'
+import { Simulation } from '../support/simulation/world.js'
+
+const long = process.env['CI_LONG'] === '1'
+const now = (): number => performance.now()
+
+t.test('simulation: no interleaving of a small world breaks an invariant', async (t) => {
+  for (const [name, scenario] of Object.entries(SCENARIOS)) {
+    const { states, complete, violation, trace } = explore(new Simulation(scenario), { now, maxMs: 60_000 })
+    if (violation !== null) t.fail(`${name}: ${violation.message}`, { trace })
+    else t.ok(complete, `${name}: ${states} states, all explored`)
+  }
+})
+
+t.test(
+  'simulation: nor does one of a larger world',
+  { skip: long ? false : 'CI_LONG=1 is not set', timeout: 3_600_000 },
+  async (t) => {
+    for (const [name, scenario] of Object.entries(DEEP_SCENARIOS)) {
+      const { states, complete, violation, trace } = explore(new Simulation(scenario), {
+        now,
+        maxMs: 180_000,
+        maxStates: 1_500_000,
+      })
+      if (violation !== null) t.fail(`${name}: ${violation.message}`, { trace })
+      else t.pass(`${name}: ${states} states, ${complete ? 'all explored' : 'as far as its bounds allow'}`)
+    }
+  },
+)
