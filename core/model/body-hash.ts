@@ -9,7 +9,9 @@ const SEPARATOR = String.fromCharCode(0)
  * without them stay what they are.
  */
 export function bodyHash(m: NewMessage): Buffer {
-  let head = `${m.contentType}${SEPARATOR}${m.ttl ?? ''}${SEPARATOR}${m.priority}`
+  // Lengths come first, so that no byte of one part can be taken for one of its neighbour.
+  const lengths = `${m.payload.byteLength},${m.contentType.length}`
+  let head = `${lengths}${SEPARATOR}${m.contentType}${SEPARATOR}${m.ttl ?? ''}${SEPARATOR}${m.priority}`
   if (m.attributes !== null) {
     for (const [key, value] of m.attributes) head += `${SEPARATOR}${key.length}:${key}${value.length}:${value}`
   }

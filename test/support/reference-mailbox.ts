@@ -42,6 +42,24 @@ export class ReferenceStore {
     this.#generation++
   }
 
+  /** As a store whose connections end with its process: nobody owns anything after a restart. */
+  forgetClaims(): void {
+    for (const inbox of this.inboxes.values()) {
+      inbox.claim = null
+      inbox.connectedAt = null
+      for (const row of inbox.rows) if (row.exception !== null) row.exception.onWire = false
+    }
+  }
+
+  /** Up to here exceptions are older than the retention: a store may have forgotten them, and what lies before them. */
+  forgettableUpTo(device: string): number {
+    const inbox = this.find(device)
+    if (inbox === undefined) return 0
+    const before = this.clock.now() - this.limits.retentionSeconds * 1000
+    const old = inbox.rows.filter((row) => row.exception !== null && row.exception.at <= before)
+    return Math.max(0, ...old.map((row) => row.message.seq).filter((seq) => seq <= inbox.cursor))
+  }
+
   newEpoch(): string {
     return `epoch-${++this.#epochs}`
   }
@@ -163,7 +181,7 @@ class ReferenceMailbox implements Mailbox {
       }
       last = message.seq
     }
-    const next = { epoch: inbox.epochOf(last), seq: last }
+    const next = last === position.seq ? position : { epoch: inbox.epochOf(last), seq: last }
     return { kind: 'page', entries, next, head: inbox.head, lastEpoch: inbox.lastEpoch }
   }
 

@@ -1,8 +1,10 @@
 import t from 'tap'
 import { credentialsConformance } from '../conformance/credentials.js'
 import { mailboxConformance } from '../conformance/mailbox/index.js'
+import { modelConformance } from '../conformance/model/index.js'
 import { referenceFactory } from '../support/reference-factory.js'
 
 // The suites themselves, checked against an implementation that is nothing but the contract.
 mailboxConformance(t, referenceFactory)
 credentialsConformance(t, referenceFactory)
+modelConformance(t, referenceFactory)
