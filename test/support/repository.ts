@@ -32,13 +32,20 @@ export function readRepositoryFile(path: string): string {
   return readFileSync(join(repositoryRoot, path), 'utf8')
 }
 
-/** Every module specifier that a TypeScript or JavaScript text imports or exports from. */
-export function importsOf(text: string): readonly string[] {
-  const found: string[] = []
-  const pattern = /\bfrom\s+['"]([^'"\n]+)['"]|\bimport\s*\(?\s*['"]([^'"\n]+)['"]/g
+export interface Import {
+  readonly specifier: string
+  /** Nothing of it is there at run time. */
+  readonly typeOnly: boolean
+}
+
+/** Every module that a TypeScript or JavaScript text imports or exports from. */
+export function importsOf(text: string): readonly Import[] {
+  const found: Import[] = []
+  const pattern =
+    /\b(?:import|export)\b(\s+type\b)?[^'";]*?\bfrom\s+['"]([^'"\n]+)['"]|\bimport\s*\(?\s*['"]([^'"\n]+)['"]/g
   for (const match of text.matchAll(pattern)) {
-    const specifier = match[1] ?? match[2]
-    if (specifier !== undefined) found.push(specifier)
+    const specifier = match[2] ?? match[3]
+    if (specifier !== undefined) found.push({ specifier, typeOnly: match[1] !== undefined })
   }
   return found
 }
