@@ -47,6 +47,7 @@ export function courierMetrics(c: CourierCounters): readonly Metric[] {
     counter('store_read_errors_total', 'Pages that could not be read', () => c.readErrors),
     counter('ack_flushes_total', 'Batches of acknowledgements stored', () => c.flushes),
     counter('ack_flush_errors_total', 'Batches of acknowledgements that could not be stored', () => c.flushErrors),
+    counter('store_ping_errors_total', 'Questions whether the store answers that failed', () => c.pingErrors),
     counter('takeovers_total', 'Connections that found their device claimed by another one', () => c.takeovers),
     counter('stale_claims_total', 'Takeovers by force: the old owner did not answer in time', () => c.staleClaims),
     counter('releases_failed_total', 'Claims that could not be released', () => c.releasesFailed),

@@ -32,7 +32,7 @@ async function device(t: Test, server: TestServer, id: string, url = server.mqtt
   return client
 }
 
-t.test('serve: the first start makes secrets, prints how to read them and never what they are', async (t) => {
+void t.test('serve: the first start makes secrets, prints how to read them and never what they are', async (t) => {
   const server = await TestServer.start(t)
   const { folder, child, ports } = server
   t.match(child.stdout, /^\{"ready":true,"ports":\{"mqtt":\d+,"ws":\d+,"http":\d+,"admin":\d+\}\}\n$/)
@@ -51,7 +51,7 @@ t.test('serve: the first start makes secrets, prints how to read them and never 
   t.equal(child.stdout.split('\n').length, 2, 'one line in all')
 })
 
-t.test('serve: a later start reads the secrets, says nothing of them, and has the messages', async (t) => {
+void t.test('serve: a later start reads the secrets, says nothing of them, and has the messages', async (t) => {
   const server = await TestServer.start(t)
   const key = await server.apiKey()
   t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'kept' }), { status: 202 })
@@ -65,7 +65,7 @@ t.test('serve: a later start reads the secrets, says nothing of them, and has th
   })
 })
 
-t.test('serve: killed, and nothing that was accepted is gone', async (t) => {
+void t.test('serve: killed, and nothing that was accepted is gone', async (t) => {
   const server = await TestServer.start(t)
   t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'kept' }), { status: 202 })
   t.same(await server.kill('SIGKILL'), { code: null, signal: 'SIGKILL' })
@@ -73,7 +73,7 @@ t.test('serve: killed, and nothing that was accepted is gone', async (t) => {
   t.match(await server.rest('GET', '/v1/devices/phone-1'), { status: 200, body: { head: 1, cursor: 0, pending: 1 } })
 })
 
-t.test('serve: secrets from the environment are used, and no files made', async (t) => {
+void t.test('serve: secrets from the environment are used, and no files made', async (t) => {
   const env = { POSTRIDER_API_KEY: 'an-operator-key-of-some-length', POSTRIDER_TOKEN_SECRET: 'x'.repeat(32) }
   const server = await TestServer.start(t, { env })
   t.same(
@@ -87,33 +87,40 @@ t.test('serve: secrets from the environment are used, and no files made', async 
   t.match(await server.rest('GET', '/v1/devices/phone-1'), { body: { online: true } })
 })
 
-t.test('serve: settings from environment and file, listeners that are off are not in the ready line', async (t) => {
-  const folder = t.testdir({ 'postrider.yaml': 'ws-port: off\nadmin-port: off\npayload-max: 10B\n' })
-  const server = await TestServer.start(t, {
-    flags: ['--config', join(folder, 'postrider.yaml'), '--mqtt-port=0', '--http-port', '0', '--log-level', 'warn'],
-    env: { POSTRIDER_INBOX_MAX: '1' },
-  })
-  t.ok(server.ports.ws > 0, 'the port that was given as a flag wins over the file')
-  t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'x'.repeat(11) }), {
-    status: 413,
-    body: { code: 'payload_too_large' },
-  })
-  t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'x' }), { status: 202 })
-  t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'y' }), {
-    status: 429,
-    body: { code: 'inbox_full' },
-  })
-  await server.stop()
+void t.test(
+  'serve: settings from environment and file, listeners that are off are not in the ready line',
+  async (t) => {
+    const folder = t.testdir({ 'postrider.yaml': 'ws-port: off\nadmin-port: off\npayload-max: 10B\n' })
+    const server = await TestServer.start(t, {
+      flags: ['--config', join(folder, 'postrider.yaml'), '--mqtt-port=0', '--http-port', '0', '--log-level', 'warn'],
+      env: { POSTRIDER_INBOX_MAX: '1' },
+    })
+    t.ok(server.ports.ws > 0, 'the port that was given as a flag wins over the file')
+    t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'x'.repeat(11) }), {
+      status: 413,
+      body: { code: 'payload_too_large' },
+    })
+    t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'x' }), { status: 202 })
+    t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'y' }), {
+      status: 429,
+      body: { code: 'inbox_full' },
+    })
+    await server.stop()
 
-  const quiet = startCommand(t, ['serve', '--store', `file:${server.folder}`, '--mqtt-port', '0', '--http-port', '0'], {
-    env: { POSTRIDER_CONFIG: join(folder, 'postrider.yaml') },
-  })
-  await quiet.until('the ready line', ({ stdout }) => stdout.includes('\n'))
-  t.match(quiet.stdout, /^\{"ready":true,"ports":\{"mqtt":\d+,"http":\d+\}\}\n$/)
-  t.same(await quiet.kill('SIGINT'), { code: 0, signal: null })
-})
+    const quiet = startCommand(
+      t,
+      ['serve', '--store', `file:${server.folder}`, '--mqtt-port', '0', '--http-port', '0'],
+      {
+        env: { POSTRIDER_CONFIG: join(folder, 'postrider.yaml') },
+      },
+    )
+    await quiet.until('the ready line', ({ stdout }) => stdout.includes('\n'))
+    t.match(quiet.stdout, /^\{"ready":true,"ports":\{"mqtt":\d+,"http":\d+\}\}\n$/)
+    t.same(await quiet.kill('SIGINT'), { code: 0, signal: null })
+  },
+)
 
-t.test('serve: a port in use ends the start, names the flag, and leaves the folder free', async (t) => {
+void t.test('serve: a port in use ends the start, names the flag, and leaves the folder free', async (t) => {
   const port = await takenPort(t)
   const folder = t.testdir({})
   for (const flag of ['--mqtt-port', '--ws-port', '--http-port', '--admin-port']) {
@@ -128,7 +135,7 @@ t.test('serve: a port in use ends the start, names the flag, and leaves the fold
   t.match(await fetch(`${server.adminUrl}/readyz`), { status: 200 })
 })
 
-t.test('serve: a host that this machine does not have', async (t) => {
+void t.test('serve: a host that this machine does not have', async (t) => {
   const { code, stderr } = await runCommand(t, [
     'serve',
     '--store',
@@ -141,7 +148,7 @@ t.test('serve: a host that this machine does not have', async (t) => {
   t.match(stderr, /^postrider: --host 192\.0\.2\.1: this machine does not have that address$/m)
 })
 
-t.test('serve: a folder that is served by another process', async (t) => {
+void t.test('serve: a folder that is served by another process', async (t) => {
   const server = await TestServer.start(t)
   const { code, stdout, stderr } = await runCommand(t, ['serve', '--store', `file:${server.folder}`, ...ANY_PORTS])
   t.ok(code === 75 || code === 78, `exit code ${code}`)
@@ -155,7 +162,7 @@ t.test('serve: a folder that is served by another process', async (t) => {
   )
 })
 
-t.test('serve: a folder that cannot be made or written', async (t) => {
+void t.test('serve: a folder that cannot be made or written', async (t) => {
   const folder = t.testdir({ file: 'not a folder', locked: {} })
   const under = await runCommand(t, ['serve', '--store', `file:${join(folder, 'file', 'data')}`, ...ANY_PORTS])
   t.equal(under.code, 73)
@@ -173,7 +180,7 @@ t.test('serve: a folder that cannot be made or written', async (t) => {
   return undefined
 })
 
-t.test('serve: secret files that others can read are refused', async (t) => {
+void t.test('serve: secret files that others can read are refused', async (t) => {
   const folder = t.testdir({})
   writeFileSync(join(folder, 'token-secret'), 'x'.repeat(40), { mode: 0o644 })
   const { code, stderr } = await runCommand(t, ['serve', '--store', `file:${folder}`, ...ANY_PORTS])
@@ -181,7 +188,7 @@ t.test('serve: secret files that others can read are refused', async (t) => {
   t.match(stderr, /token-secret: has mode 644.*chmod 600/)
 })
 
-t.test('serve: flags and values that cannot be, each with a reason and before anything is made', async (t) => {
+void t.test('serve: flags and values that cannot be, each with a reason and before anything is made', async (t) => {
   const folder = join(t.testdir({}), 'data')
   const cases: ReadonlyArray<readonly [args: readonly string[], code: number, stderr: RegExp]> = [
     [['--mqtt-prot', '1'], 64, /--mqtt-prot: no such flag; did you mean --mqtt-port\?/],
@@ -206,7 +213,7 @@ t.test('serve: flags and values that cannot be, each with a reason and before an
   t.notOk(existsSync(folder))
 })
 
-t.test('serve: SIGTERM with devices connected: acks are kept, devices let go, exit code 0', async (t) => {
+void t.test('serve: SIGTERM with devices connected: acks are kept, devices let go, exit code 0', async (t) => {
   const server = await TestServer.start(t)
   const ids = Array.from({ length: 5 }, (_, i) => `phone-${i}`)
   const closed: Array<Promise<void>> = []
@@ -231,7 +238,7 @@ t.test('serve: SIGTERM with devices connected: acks are kept, devices let go, ex
   }
 })
 
-t.test('serve: a stop answers the request under way and refuses the next', async (t) => {
+void t.test('serve: a stop answers the request under way and refuses the next', async (t) => {
   const server = await TestServer.start(t)
   const pushes = Array.from({ length: 50 }, (_, i) =>
     server.rest('POST', '/v1/devices/phone-1/messages', { payload: `m${i}`, dedupId: `m${i}` }).then(
@@ -248,7 +255,7 @@ t.test('serve: a stop answers the request under way and refuses the next', async
   t.ok(pending >= accepted, `${accepted} accepted, ${pending} stored`)
 })
 
-t.test('serve: SIGTERM while it starts ends it in good order', async (t) => {
+void t.test('serve: SIGTERM while it starts ends it in good order', async (t) => {
   const folder = t.testdir({})
   const child = startCommand(t, ['serve', '--store', `file:${folder}`, '--log-level', 'debug', ...ANY_PORTS])
   await child.until('the first step', ({ stderr }) => stderr.includes('"step":"admin"'))
@@ -258,7 +265,7 @@ t.test('serve: SIGTERM while it starts ends it in good order', async (t) => {
   t.ok(server.pid > 0, 'and the folder is free')
 })
 
-t.test('serve: readiness and metrics on the admin port', async (t) => {
+void t.test('serve: readiness and metrics on the admin port', async (t) => {
   const server = await TestServer.start(t)
   await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'x' })
   const ready = await fetch(`${server.adminUrl}/readyz`, { headers: { accept: 'application/json' } })
@@ -270,15 +277,18 @@ t.test('serve: readiness and metrics on the admin port', async (t) => {
   t.notMatch(metrics, /NaN/i)
 })
 
-t.test('serve: --auth none on a loopback host asks devices for no password, and REST still for a key', async (t) => {
-  const server = await TestServer.start(t, { flags: ['--auth', 'none'] })
-  const client = await connectAsync(server.mqttUrl, { clientId: 'phone-1', reconnectPeriod: 0, protocolVersion: 4 })
-  t.teardown(() => client.end(true))
-  t.match(await server.rest('GET', '/v1/devices/phone-1'), { body: { online: true } })
-  t.equal((await fetch(`${server.url}/v1/devices`)).status, 401)
-})
+void t.test(
+  'serve: --auth none on a loopback host asks devices for no password, and REST still for a key',
+  async (t) => {
+    const server = await TestServer.start(t, { flags: ['--auth', 'none'] })
+    const client = await connectAsync(server.mqttUrl, { clientId: 'phone-1', reconnectPeriod: 0, protocolVersion: 4 })
+    t.teardown(() => client.end(true))
+    t.match(await server.rest('GET', '/v1/devices/phone-1'), { body: { online: true } })
+    t.equal((await fetch(`${server.url}/v1/devices`)).status, 401)
+  },
+)
 
-t.test('serve: a data folder whose path has spaces and quotes is printed so that it can be copied', async (t) => {
+void t.test('serve: a data folder whose path has spaces and quotes is printed so that it can be copied', async (t) => {
   const folder = join(t.testdir({}), "it's my data")
   mkdirSync(folder)
   const server = await TestServer.start(t, { folder })

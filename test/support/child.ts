@@ -84,6 +84,11 @@ export class Child {
     if (this.#status === null) this.#process.kill(signal)
   }
 
+  /** The reader of its output goes away. */
+  closeStdout(): void {
+    this.#process.stdout?.destroy()
+  }
+
   /** Sends the signal and waits for the end. */
   async kill(signal: NodeJS.Signals): Promise<ExitStatus> {
     this.signal(signal)

@@ -20,7 +20,7 @@ async function adminOf(t: Test) {
   return { metrics, readiness, get, port: admin, server }
 }
 
-t.test('admin: live while the process answers, whatever the readiness', async (t) => {
+void t.test('admin: live while the process answers, whatever the readiness', async (t) => {
   const { readiness, get } = await adminOf(t)
   readiness.hold('starting')
   t.match(await get('/livez'), { status: 200, text: 'live\n' })
@@ -30,7 +30,7 @@ t.test('admin: live while the process answers, whatever the readiness', async (t
   })
 })
 
-t.test('admin: not ready while anything holds it, and ready when all have let go', async (t) => {
+void t.test('admin: not ready while anything holds it, and ready when all have let go', async (t) => {
   const { readiness, get } = await adminOf(t)
   readiness.hold('starting')
   readiness.hold('draining')
@@ -40,7 +40,7 @@ t.test('admin: not ready while anything holds it, and ready when all have let go
   t.match(await get('/readyz'), { status: 200, text: 'ready\n' })
 })
 
-t.test('admin: each check has its name; one that fails or hangs makes the node not ready', async (t) => {
+void t.test('admin: each check has its name; one that fails or hangs makes the node not ready', async (t) => {
   const { readiness, get } = await adminOf(t)
   const json = { headers: { accept: 'application/json' } }
   readiness.addCheck({ name: 'store', check: async () => undefined })
@@ -68,7 +68,7 @@ t.test('admin: each check has its name; one that fails or hangs makes the node n
   t.match((await get('/readyz')).text, '[-] fails failed: the disk is gone')
 })
 
-t.test('admin: metrics of the process and our own, read when they are asked for', async (t) => {
+void t.test('admin: metrics of the process and our own, read when they are asked for', async (t) => {
   const { metrics, get } = await adminOf(t)
   const counters = { sent: 1, open: 5, closes: { drain: 2, gone: 0 }, problems: new Map([['inbox_full', 3]]) }
   metrics.expose([
@@ -95,7 +95,7 @@ t.test('admin: metrics of the process and our own, read when they are asked for'
   t.match(text, /^nodejs_eventloop_lag_seconds /m)
 })
 
-t.test('admin: nothing else is there', async (t) => {
+void t.test('admin: nothing else is there', async (t) => {
   const { get } = await adminOf(t)
   t.match(await get('/'), { status: 404 })
   t.match(await get('/v1/devices'), { status: 404 })
@@ -103,7 +103,7 @@ t.test('admin: nothing else is there', async (t) => {
   t.match(await get('/livez', { method: 'HEAD' }), { status: 200, text: '' })
 })
 
-t.test('admin: a port in use rejects, a stopped server is gone', async (t) => {
+void t.test('admin: a port in use rejects, a stopped server is gone', async (t) => {
   const { port, server, metrics, readiness } = await adminOf(t)
   const second = createAdminServer({ host: '127.0.0.1', port, metrics, readiness, log })
   await t.rejects(second.start(), { code: 'EADDRINUSE' })

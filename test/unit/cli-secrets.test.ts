@@ -5,7 +5,7 @@ import { findApiKey, findTokenSecrets, loadServerSecrets, readSecretFile } from 
 
 const LONG = 'a secret of thirty-two bytes or more'
 
-t.test('secrets: an empty folder gets both, random and for the owner alone', async (t) => {
+void t.test('secrets: an empty folder gets both, random and for the owner alone', async (t) => {
   const folder = t.testdir({})
   const made = await loadServerSecrets(folder, {})
   t.same(made.made, [join(folder, 'api-key'), join(folder, 'token-secret')])
@@ -18,7 +18,7 @@ t.test('secrets: an empty folder gets both, random and for the owner alone', asy
   t.not(other.adminKey, made.adminKey)
 })
 
-t.test('secrets: later starts read what is there', async (t) => {
+void t.test('secrets: later starts read what is there', async (t) => {
   const folder = t.testdir({})
   const first = await loadServerSecrets(folder, {})
   t.same(await loadServerSecrets(folder, {}), { ...first, made: [] })
@@ -26,7 +26,7 @@ t.test('secrets: later starts read what is there', async (t) => {
   t.same(await findTokenSecrets(folder, {}), first.tokenSecrets)
 })
 
-t.test('secrets: the environment comes first, and then no file is made', async (t) => {
+void t.test('secrets: the environment comes first, and then no file is made', async (t) => {
   const folder = t.testdir({})
   const env = { POSTRIDER_API_KEY: ' key-from-outside \n', POSTRIDER_TOKEN_SECRET: `${LONG}, ${LONG}2` }
   const secrets = await loadServerSecrets(folder, env)
@@ -40,12 +40,12 @@ t.test('secrets: the environment comes first, and then no file is made', async (
   t.equal(await findApiKey(folder, 'given'), 'given')
 })
 
-t.test('secrets: an empty variable counts as not set', async (t) => {
+void t.test('secrets: an empty variable counts as not set', async (t) => {
   const folder = t.testdir({})
   t.equal((await loadServerSecrets(folder, { POSTRIDER_API_KEY: '', POSTRIDER_TOKEN_SECRET: '  ' })).made.length, 2)
 })
 
-t.test('secrets: files that others can read are refused, with the way out', async (t) => {
+void t.test('secrets: files that others can read are refused, with the way out', async (t) => {
   const folder = t.testdir({ 'api-key': 'x', 'token-secret': LONG })
   chmodSync(join(folder, 'api-key'), 0o640)
   chmodSync(join(folder, 'token-secret'), 0o604)
@@ -54,7 +54,7 @@ t.test('secrets: files that others can read are refused, with the way out', asyn
   await t.rejects(loadServerSecrets(folder, {}), { message: /chmod 600/, exitCode: 78 })
 })
 
-t.test('secrets: what a file cannot be', async (t) => {
+void t.test('secrets: what a file cannot be', async (t) => {
   const folder = t.testdir({ 'api-key': '\n', 'token-secret': {} })
   chmodSync(join(folder, 'api-key'), 0o600)
   chmodSync(join(folder, 'token-secret'), 0o700)
@@ -68,7 +68,7 @@ t.test('secrets: what a file cannot be', async (t) => {
   })
 })
 
-t.test('secrets: a short one in the environment is refused by its name, not its text', async (t) => {
+void t.test('secrets: a short one in the environment is refused by its name, not its text', async (t) => {
   const env = { POSTRIDER_TOKEN_SECRET: 'hush-hush', POSTRIDER_API_KEY: 'x' }
   const error: unknown = await loadServerSecrets(t.testdir({}), env).catch((reason: unknown) => reason)
   t.match(error, { message: /^POSTRIDER_TOKEN_SECRET: secret 1 has 9 bytes/ })

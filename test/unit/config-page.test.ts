@@ -5,12 +5,12 @@ import { COMMANDS } from '../../cli/main.js'
 import { commandHelp, mainHelp } from '../../cli/help.js'
 import { settingName } from '../../core/config/option.js'
 
-t.test('configuration page: is what the tables say', async (t) => {
+void t.test('configuration page: is what the tables say', async (t) => {
   const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8')
   t.equal(page, configurationPage(COMMANDS), 'run: node --import=tsx cli/write-configuration-page.ts')
 })
 
-t.test('configuration: every default is a value that its own type reads back', async (t) => {
+void t.test('configuration: every default is a value that its own type reads back', async (t) => {
   for (const command of COMMANDS) {
     for (const [key, { type, default: preset }] of Object.entries(command.options)) {
       if (preset === undefined) continue
@@ -19,7 +19,7 @@ t.test('configuration: every default is a value that its own type reads back', a
   }
 })
 
-t.test('help: names every command, and each command every flag', async (t) => {
+void t.test('help: names every command, and each command every flag', async (t) => {
   const main = mainHelp(COMMANDS, '1.2.3')
   for (const command of COMMANDS) {
     t.match(main, `  ${command.name}`)

@@ -19,7 +19,7 @@ function outcome(argv: readonly string[], env: Env = {}): string {
   }
 }
 
-t.test('configuration: the defaults are those of the documentation', async (t) => {
+void t.test('configuration: the defaults are those of the documentation', async (t) => {
   t.match(loadServerConfig([], {}).config, {
     role: 'all',
     host: '127.0.0.1',
@@ -45,7 +45,7 @@ t.test('configuration: the defaults are those of the documentation', async (t) =
   })
 })
 
-t.test('configuration: flags over environment over file over defaults', async (t) => {
+void t.test('configuration: flags over environment over file over defaults', async (t) => {
   const folder = t.testdir({ 'a.yaml': 'window: 3\ninbox-max: 30\nretention: 3d\n' })
   const file = join(folder, 'a.yaml')
   const env = { POSTRIDER_WINDOW: '2', POSTRIDER_INBOX_MAX: '20', POSTRIDER_CONFIG: file }
@@ -57,7 +57,7 @@ t.test('configuration: flags over environment over file over defaults', async (t
   t.equal(where.get('windowMax'), undefined)
 })
 
-t.test('configuration: both spellings of a flag, sizes, durations, ports that are off', async (t) => {
+void t.test('configuration: both spellings of a flag, sizes, durations, ports that are off', async (t) => {
   const { config } = loadServerConfig(
     [
       '--inbox-max-bytes=32MiB',
@@ -73,11 +73,11 @@ t.test('configuration: both spellings of a flag, sizes, durations, ports that ar
   t.match(config, { inboxMaxBytes: 32 * 1024 * 1024, sweepInterval: 200, wsPort: null, mqttPort: 0, store: '/var/p' })
 })
 
-t.test('configuration: an empty variable counts as not set', async (t) => {
+void t.test('configuration: an empty variable counts as not set', async (t) => {
   t.equal(loadServerConfig([], { POSTRIDER_WINDOW: '', POSTRIDER_WORKERS: '' }).config.window, 64)
 })
 
-t.test('configuration: a value that cannot be names its place and what would be right', async (t) => {
+void t.test('configuration: a value that cannot be names its place and what would be right', async (t) => {
   const cases: ReadonlyArray<readonly [argv: readonly string[], env: Env, expected: RegExp]> = [
     [['--mqtt-port', '70000'], {}, /^78: --mqtt-port: "70000" cannot be; it must be a port from 0 to 65535 .*or off$/],
     [['--http-port', 'off'], {}, /^78: --http-port: "off" cannot be/],
@@ -100,7 +100,7 @@ t.test('configuration: a value that cannot be names its place and what would be 
   for (const [argv, env, expected] of cases) t.match(outcome(argv, env), expected)
 })
 
-t.test('configuration: combinations that cannot be', async (t) => {
+void t.test('configuration: combinations that cannot be', async (t) => {
   const cases: ReadonlyArray<readonly [argv: readonly string[], expected: RegExp]> = [
     [['--auth', 'none', '--host', '0.0.0.0'], /^78: --auth none: .* --host 0\.0\.0\.0/],
     [['--auth', 'none', '--host', '::'], /^78: --auth none/],
@@ -117,7 +117,7 @@ t.test('configuration: combinations that cannot be', async (t) => {
   t.equal(outcome(['--mqtt-port', '0', '--http-port', '0', '--admin-port', '0', '--ws-port', '0']), 'accepted')
 })
 
-t.test('configuration: unknown flags, with the nearest one', async (t) => {
+void t.test('configuration: unknown flags, with the nearest one', async (t) => {
   t.match(outcome(['--mqtt-prot', '1']), /^64: --mqtt-prot: no such flag; did you mean --mqtt-port\?/)
   t.match(outcome(['--whatever-this-is']), /^64: --whatever-this-is: no such flag \(postrider serve --help/)
   t.match(outcome(['-p', '1']), /^64: -p: no such flag/)
@@ -126,7 +126,7 @@ t.test('configuration: unknown flags, with the nearest one', async (t) => {
   t.match(outcome(['--window', '1', '--window', '2']), /^64: --window was given twice/)
 })
 
-t.test('configuration: secrets are refused on the command line and in the file', async (t) => {
+void t.test('configuration: secrets are refused on the command line and in the file', async (t) => {
   t.match(outcome(['--token-secret', 'x'.repeat(40)]), /^64: --token-secret: secrets .* set POSTRIDER_TOKEN_SECRET$/)
   t.match(outcome(['--api-key=abc']), /^64: --api-key: secrets .* set POSTRIDER_API_KEY$/)
   t.notMatch(outcome(['--token-secret=hush-hush']), /hush/, 'and not repeated')
@@ -136,7 +136,7 @@ t.test('configuration: secrets are refused on the command line and in the file',
   t.notMatch(refusal, /hush/)
 })
 
-t.test('configuration: what a later version has is refused, wherever it is given', async (t) => {
+void t.test('configuration: what a later version has is refused, wherever it is given', async (t) => {
   const folder = t.testdir(Object.fromEntries(Object.keys(LATER_SETTINGS).map((name) => [name, `${name}: 1\n`])))
   for (const name of Object.keys(LATER_SETTINGS)) {
     t.match(outcome([`--${name}`, '1']), new RegExp(`^64: --${name}: .* not in this version$`))
@@ -148,7 +148,7 @@ t.test('configuration: what a later version has is refused, wherever it is given
   t.match(outcome(['--store', 'mongodb+srv://h']), /not in this version$/)
 })
 
-t.test('configuration: a file that is not right says where', async (t) => {
+void t.test('configuration: a file that is not right says where', async (t) => {
   const folder = t.testdir({
     'broken.yaml': 'window: [1\n',
     'list.yaml': '- window\n',
@@ -177,7 +177,7 @@ t.test('configuration: a file that is not right says where', async (t) => {
   })
 })
 
-t.test('configuration: variables that mean nothing are named, those of Kubernetes are not', async (t) => {
+void t.test('configuration: variables that mean nothing are named, those of Kubernetes are not', async (t) => {
   const env = {
     POSTRIDER_WINDWO: '1',
     POSTRIDER_API_KEY: 'x',
@@ -193,11 +193,11 @@ t.test('configuration: variables that mean nothing are named, those of Kubernete
   t.same(loadServerConfig([], env).unknownVariables, ['POSTRIDER_WINDWO'])
 })
 
-t.test('configuration: words that are no flags are handed on', async (t) => {
+void t.test('configuration: words that are no flags are handed on', async (t) => {
   t.same(loadServerConfig(['now', '--window', '2', '--', '--host'], {}).arguments, ['now', '--host'])
 })
 
-t.test('loopback: only addresses that other machines cannot reach', async (t) => {
+void t.test('loopback: only addresses that other machines cannot reach', async (t) => {
   for (const host of [
     '127.0.0.1',
     '127.9.9.9',

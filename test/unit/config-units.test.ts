@@ -3,7 +3,7 @@ import t from 'tap'
 import { nearest } from '../../core/config/nearest.js'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../core/config/units.js'
 
-t.test('sizes: units are binary, a bare number is bytes', async (t) => {
+void t.test('sizes: units are binary, a bare number is bytes', async (t) => {
   t.equal(parseSize('16MiB'), 16 * 1024 * 1024)
   t.equal(parseSize('256KiB'), 262_144)
   t.equal(parseSize('1GiB'), 1024 ** 3)
@@ -12,7 +12,7 @@ t.test('sizes: units are binary, a bare number is bytes', async (t) => {
   t.equal(parseSize('0'), 0)
 })
 
-t.test('sizes: what is not one is refused', async (t) => {
+void t.test('sizes: what is not one is refused', async (t) => {
   for (const text of [
     '',
     '16MB',
@@ -31,7 +31,7 @@ t.test('sizes: what is not one is refused', async (t) => {
   }
 })
 
-t.test('durations: always with a unit', async (t) => {
+void t.test('durations: always with a unit', async (t) => {
   t.equal(parseDuration('200ms'), 200)
   t.equal(parseDuration('10s'), 10_000)
   t.equal(parseDuration('5m'), 300_000)
@@ -41,7 +41,7 @@ t.test('durations: always with a unit', async (t) => {
     t.equal(parseDuration(text), null, `"${text}"`)
 })
 
-t.test('units: what is written reads back as the same', async (t) => {
+void t.test('units: what is written reads back as the same', async (t) => {
   assert(
     property(nat(), (n) => parseSize(formatSize(n)) === n && parseDuration(formatDuration(n)) === n),
     { numRuns: 500 },
@@ -51,7 +51,7 @@ t.test('units: what is written reads back as the same', async (t) => {
   t.equal(formatDuration(1500), '1500ms')
 })
 
-t.test('nearest: finds slips, and stays silent when nothing is near', async (t) => {
+void t.test('nearest: finds slips, and stays silent when nothing is near', async (t) => {
   const flags = ['mqtt-port', 'http-port', 'host', 'window', 'window-max', 'log-level']
   t.equal(nearest('mqtt-prot', flags), 'mqtt-port')
   t.equal(nearest('mqttport', flags), 'mqtt-port')

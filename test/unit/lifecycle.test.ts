@@ -6,7 +6,7 @@ import { createLogger } from '../../core/log.js'
 const log = createLogger({ level: 'silent' })
 const lifecycleOf = (stopDeadlineMs = 10_000) => createLifecycle({ log, clock: systemClock, stopDeadlineMs })
 
-t.test('lifecycle: stops what it started, the last one first', async (t) => {
+void t.test('lifecycle: stops what it started, the last one first', async (t) => {
   const lifecycle = lifecycleOf()
   const seen: string[] = []
   for (const name of ['a', 'b', 'c']) {
@@ -28,7 +28,7 @@ t.test('lifecycle: stops what it started, the last one first', async (t) => {
   t.same(seen, ['start a', 'start b', 'start c', 'stop C', 'stop B', 'stop A'])
 })
 
-t.test('lifecycle: a start that fails in the middle leaves nothing behind', async (t) => {
+void t.test('lifecycle: a start that fails in the middle leaves nothing behind', async (t) => {
   const lifecycle = lifecycleOf()
   const stopped: string[] = []
   await lifecycle.step(
@@ -48,7 +48,7 @@ t.test('lifecycle: a start that fails in the middle leaves nothing behind', asyn
   t.same(stopped, ['a'], 'what never started is not stopped')
 })
 
-t.test('lifecycle: a stop during a step waits for it and undoes it', async (t) => {
+void t.test('lifecycle: a stop during a step waits for it and undoes it', async (t) => {
   const lifecycle = lifecycleOf()
   const seen: string[] = []
   let open = (_name: string): void => undefined
@@ -69,7 +69,7 @@ t.test('lifecycle: a stop during a step waits for it and undoes it', async (t) =
   t.same(seen, ['stop slow'], 'no step starts after a stop')
 })
 
-t.test('lifecycle: a step that hangs or fails does not keep the others from stopping', async (t) => {
+void t.test('lifecycle: a step that hangs or fails does not keep the others from stopping', async (t) => {
   const lifecycle = lifecycleOf(20)
   const stopped: string[] = []
   await lifecycle.step(
@@ -95,7 +95,7 @@ t.test('lifecycle: a step that hangs or fails does not keep the others from stop
   t.ok(systemClock.monotonic() - from < 4 * LAST_CHANCE_MS)
 })
 
-t.test('lifecycle: stopping twice is stopping once', async (t) => {
+void t.test('lifecycle: stopping twice is stopping once', async (t) => {
   const lifecycle = lifecycleOf()
   let stops = 0
   await lifecycle.step(

@@ -18,7 +18,7 @@ function shelf(...records: readonly ApiKeyRecord[]) {
   return subject
 }
 
-t.test('API keys: a key is random, and its record does not hold it', async (t) => {
+void t.test('API keys: a key is random, and its record does not hold it', async (t) => {
   const clock = new FakeClock()
   const a = createApiKey('ci', ['push'], clock)
   const b = createApiKey('ci', ['push'], clock)
@@ -32,7 +32,7 @@ t.test('API keys: a key is random, and its record does not hold it', async (t) =
   t.notOk(Buffer.from(a.record.hash).includes(Buffer.from(secret)))
 })
 
-t.test('keyring: knows a stored key and its scopes, and no other', async (t) => {
+void t.test('keyring: knows a stored key and its scopes, and no other', async (t) => {
   const { key, record } = createApiKey('ci', ['push', 'read'], new FakeClock())
   const keyring = createKeyring({ credentials: shelf(record), clock: new FakeClock() })
   t.same(await keyring.authenticate(key), { id: record.id, scopes: ['push', 'read'] })
@@ -52,7 +52,7 @@ t.test('keyring: knows a stored key and its scopes, and no other', async (t) => 
   for (const text of wrong) t.equal(await keyring.authenticate(text), null, `refuses "${text.slice(0, 24)}"`)
 })
 
-t.test('keyring: the operator key has all scopes and needs no store', async (t) => {
+void t.test('keyring: the operator key has all scopes and needs no store', async (t) => {
   const store = shelf()
   const keyring = createKeyring({ credentials: store, adminKey: 'the key of the operator', clock: new FakeClock() })
   t.same(await keyring.authenticate('the key of the operator'), { id: OPERATOR_KEY_ID, scopes: ['admin'] })
@@ -60,11 +60,11 @@ t.test('keyring: the operator key has all scopes and needs no store', async (t) 
   t.equal(await keyring.authenticate('the key of the operato'), null)
 })
 
-t.test('keyring: without an operator key the empty key is nobody', async (t) => {
+void t.test('keyring: without an operator key the empty key is nobody', async (t) => {
   t.equal(await createKeyring({ credentials: shelf() }).authenticate(''), null)
 })
 
-t.test('keyring: a record is remembered for a second at most, then revocation shows', async (t) => {
+void t.test('keyring: a record is remembered for a second at most, then revocation shows', async (t) => {
   const clock = new FakeClock()
   const { key, record } = createApiKey('ci', ['push'], clock)
   const store = shelf(record)
@@ -78,7 +78,7 @@ t.test('keyring: a record is remembered for a second at most, then revocation sh
   t.equal(await keyring.authenticate(key), null)
 })
 
-t.test('keyring: a forgotten key is refused at once', async (t) => {
+void t.test('keyring: a forgotten key is refused at once', async (t) => {
   const clock = new FakeClock()
   const { key, record } = createApiKey('ci', ['push'], clock)
   const store = shelf(record)
@@ -89,7 +89,7 @@ t.test('keyring: a forgotten key is refused at once', async (t) => {
   t.equal(await keyring.authenticate(key), null)
 })
 
-t.test('keyring: a key that did not exist works as soon as it does', async (t) => {
+void t.test('keyring: a key that did not exist works as soon as it does', async (t) => {
   const clock = new FakeClock()
   const { key, record } = createApiKey('ci', ['push'], clock)
   const store = shelf()
@@ -99,7 +99,7 @@ t.test('keyring: a key that did not exist works as soon as it does', async (t) =
   t.match(await keyring.authenticate(key), { id: record.id })
 })
 
-t.test('keyring: a store that fails is not taken for a wrong key', async (t) => {
+void t.test('keyring: a store that fails is not taken for a wrong key', async (t) => {
   const { key } = createApiKey('ci', ['push'], new FakeClock())
   const keyring = createKeyring({
     credentials: {
@@ -111,7 +111,7 @@ t.test('keyring: a store that fails is not taken for a wrong key', async (t) => 
   await t.rejects(keyring.authenticate(key), { message: 'the disk is gone' })
 })
 
-t.test('scopes: admin implies the others, and nothing else does', async (t) => {
+void t.test('scopes: admin implies the others, and nothing else does', async (t) => {
   t.ok(hasScope(['admin'], 'push'))
   t.ok(hasScope(['admin'], 'read'))
   t.ok(hasScope(['read'], 'read'))

@@ -28,13 +28,13 @@ function tokens(secrets: readonly Uint8Array[] = [SECRET], maxTtlSeconds = 3600,
   return createDeviceTokens({ secrets, maxTtlSeconds, clock })
 }
 
-t.test('device tokens: what was signed verifies, with its times in milliseconds', async (t) => {
+void t.test('device tokens: what was signed verifies, with its times in milliseconds', async (t) => {
   const { token, expiresAt } = await tokens().sign('phone-1', 60)
   t.equal(expiresAt, NOW + 60_000)
   t.same(await tokens().verify(token), { ok: true, device: 'phone-1', issuedAt: NOW, expiresAt: NOW + 60_000 })
 })
 
-t.test('device tokens: a token made by any other HS256 library verifies', async (t) => {
+void t.test('device tokens: a token made by any other HS256 library verifies', async (t) => {
   t.same(await tokens().verify(forge(HS256, good)), {
     ok: true,
     device: 'phone-1',
@@ -43,12 +43,12 @@ t.test('device tokens: a token made by any other HS256 library verifies', async 
   })
 })
 
-t.test('device tokens: the longest allowed life verifies', async (t) => {
+void t.test('device tokens: the longest allowed life verifies', async (t) => {
   const { token } = await tokens().sign('phone-1', 3600)
   t.match(await tokens().verify(token), { ok: true })
 })
 
-t.test('device tokens: refusals name their reason', async (t) => {
+void t.test('device tokens: refusals name their reason', async (t) => {
   const without = (key: 'sub' | 'iat' | 'exp'): object =>
     Object.fromEntries(Object.entries(good).filter(([name]) => name !== key))
   const ahead = Math.ceil((NOW + ISSUED_AHEAD_LEEWAY_MS) / 1000) + 1
@@ -93,18 +93,18 @@ t.test('device tokens: refusals name their reason', async (t) => {
   }
 })
 
-t.test('device tokens: a clock of the issuer that is a little ahead is forgiven', async (t) => {
+void t.test('device tokens: a clock of the issuer that is a little ahead is forgiven', async (t) => {
   const iat = (NOW + ISSUED_AHEAD_LEEWAY_MS) / 1000
   t.match(await tokens().verify(forge(HS256, { ...good, iat, exp: iat + 60 })), { ok: true })
 })
 
-t.test('device tokens: a well-formed acl is no reason to refuse', async (t) => {
+void t.test('device tokens: a well-formed acl is no reason to refuse', async (t) => {
   for (const acl of [{}, { publish: [] }, { publish: ['a/+'], subscribe: ['b/#'] }]) {
     t.match(await tokens().verify(forge(HS256, { ...good, acl })), { ok: true, device: 'phone-1' })
   }
 })
 
-t.test('device tokens: a token ends by the clock while others live on', async (t) => {
+void t.test('device tokens: a token ends by the clock while others live on', async (t) => {
   const clock = new FakeClock(NOW)
   const subject = tokens([SECRET], 3600, clock)
   const { token } = await subject.sign('phone-1', 10)
@@ -114,7 +114,7 @@ t.test('device tokens: a token ends by the clock while others live on', async (t
   t.same(await subject.verify(token), { ok: false, reason: 'expired' })
 })
 
-t.test('device tokens: rotation, the first secret signs and all verify', async (t) => {
+void t.test('device tokens: rotation, the first secret signs and all verify', async (t) => {
   const before = await tokens([OTHER]).sign('phone-1', 60)
   const rotated = tokens([SECRET, OTHER])
   t.match(await rotated.verify(before.token), { ok: true })
@@ -123,14 +123,14 @@ t.test('device tokens: rotation, the first secret signs and all verify', async (
   t.same(await tokens([OTHER]).verify(after.token), { ok: false, reason: 'bad_signature' })
 })
 
-t.test('device tokens: what cannot be signed is refused', async (t) => {
+void t.test('device tokens: what cannot be signed is refused', async (t) => {
   await t.rejects(tokens().sign('a b', 60), RangeError)
   await t.rejects(tokens().sign('phone-1', 3601), RangeError)
   await t.rejects(tokens().sign('phone-1', 0), RangeError)
   await t.rejects(tokens().sign('phone-1', Number.NaN), RangeError)
 })
 
-t.test('device tokens: short secrets and none at all are refused', async (t) => {
+void t.test('device tokens: short secrets and none at all are refused', async (t) => {
   t.throws(() => tokens([]), RangeError)
   t.throws(() => tokens([SECRET, Buffer.alloc(31)]), RangeError)
   t.throws(() => parseTokenSecrets('too short', 'POSTRIDER_TOKEN_SECRET'), {
@@ -139,7 +139,7 @@ t.test('device tokens: short secrets and none at all are refused', async (t) => 
   t.throws(() => parseTokenSecrets(`${SECRET.toString()},`, 'X'), { message: /secret 2 has 0 bytes/ })
 })
 
-t.test('token secrets: the UTF-8 bytes of the trimmed text, split at commas', async (t) => {
+void t.test('token secrets: the UTF-8 bytes of the trimmed text, split at commas', async (t) => {
   const umlauts = 'ü'.repeat(16)
   t.same(parseTokenSecrets(`  ${umlauts}\n`, 'X'), [Buffer.from(umlauts)], 'counts bytes, not characters')
   t.same(parseTokenSecrets(`${SECRET.toString()} , ${OTHER.toString()}\n`, 'X'), [SECRET, OTHER])
