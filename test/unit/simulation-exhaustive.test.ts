@@ -8,7 +8,7 @@ import { Simulation } from '../support/simulation/world.js'
 const long = process.env['CI_LONG'] === '1'
 const now = (): number => performance.now()
 
-t.test('simulation: no interleaving of a small world breaks an invariant', async (t) => {
+void t.test('simulation: no interleaving of a small world breaks an invariant', async (t) => {
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
     const { states, complete, violation, trace } = explore(new Simulation(scenario), { now, maxMs: 60_000 })
     if (violation !== null) t.fail(`${name}: ${violation.message}`, { trace })
@@ -16,7 +16,7 @@ t.test('simulation: no interleaving of a small world breaks an invariant', async
   }
 })
 
-t.test(
+void t.test(
   'simulation: nor does one of a larger world',
   { skip: long ? false : 'CI_LONG=1 is not set', timeout: 3_600_000 },
   async (t) => {

@@ -8,7 +8,7 @@ import { FINAL_RULES, Simulation } from '../support/simulation/world.js'
 const now = (): number => performance.now()
 
 for (const mutation of MUTATIONS) {
-  t.test(`simulation: notices that ${mutation.name}`, async (t) => {
+  void t.test(`simulation: notices that ${mutation.name}`, async (t) => {
     const { scenario, rules } = mutation
     const { violation, trace } = explore(new Simulation(scenario, { ...FINAL_RULES, ...rules }), { now, maxMs: 60_000 })
     t.ok(violation, `${violation?.message} after ${trace.length} steps`)

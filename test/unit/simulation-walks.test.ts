@@ -9,7 +9,7 @@ const long = process.env['CI_LONG'] === '1'
 const given = process.env['SIMULATION_SEED']
 const STEPS = 300
 
-t.test('simulation: random walks with every fault keep every invariant', { timeout: 900_000 }, async (t) => {
+void t.test('simulation: random walks with every fault keep every invariant', { timeout: 900_000 }, async (t) => {
   const first = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given)
   const walks = given !== undefined ? 1 : long ? 60_000 : 800
   let steps = 0
@@ -25,9 +25,9 @@ t.test('simulation: random walks with every fault keep every invariant', { timeo
   t.pass(`${walks} walks from seed ${first}, ${steps} steps`)
 })
 
-t.test('simulation: random walks notice mistakes too', async (t) => {
+void t.test('simulation: random walks notice mistakes too', async (t) => {
   const names = [
-    "a notice's claim is not compared",
+    'a notice overtakes a page',
     'the low-water mark jumps',
     'acks of any epoch count',
     'an old claim may read',

@@ -1,0 +1,145 @@
+// A courier machine with its effects written down, and short ways to say what the store answers.
+
+import type { HeadResult, PageEntry, ReadResult } from '../../core/ports/mailbox.js'
+import type { StoredMessage } from '../../core/model/message.js'
+import type { CloseCode, ExceptionReason } from '../../protocol/codes.js'
+import { CourierCounters } from '../../courier/courier-counters.js'
+import { CourierMachine } from '../../courier/machine.js'
+import type { CourierEffects, MachineLimits } from '../../courier/machine-types.js'
+
+export const E1 = 'epochAAAAAA'
+export const E2 = 'epochBBBBBB'
+export const CLAIM = 'claimAAAAAA'
+
+export const message = (seq: number, bytes = 0): StoredMessage => ({
+  seq,
+  at: 1,
+  expiresAt: null,
+  priority: 'normal',
+  dedupId: null,
+  contentType: '',
+  attributes: null,
+  payload: new Uint8Array(bytes),
+})
+
+export const entry = (seq: number, epoch = E1, redelivered = false, bytes = 0): PageEntry => ({
+  kind: 'message',
+  epoch,
+  message: message(seq, bytes),
+  redelivered,
+})
+
+export const exception = (from: number, to = from, reason: ExceptionReason = 'expired', epoch = E1): PageEntry => ({
+  kind: 'exception',
+  epoch,
+  from,
+  to,
+  reason,
+})
+
+/** A page of these entries; the head is its end unless said otherwise. */
+export function page(
+  entries: readonly PageEntry[],
+  more: { head?: number; lastEpoch?: string; next?: number } = {},
+): ReadResult {
+  const last = entries.at(-1)
+  const end = more.next ?? (last === undefined ? 0 : last.kind === 'message' ? last.message.seq : last.to)
+  return {
+    kind: 'page',
+    entries,
+    next: { epoch: last?.epoch ?? E1, seq: end },
+    head: more.head ?? end,
+    lastEpoch: more.lastEpoch ?? last?.epoch ?? E1,
+  }
+}
+
+export const seen = (more: Partial<HeadResult> = {}): HeadResult => ({
+  claim: { node: 'n1', claimId: CLAIM },
+  generation: 'g1',
+  lastEpoch: E1,
+  head: 0,
+  cursor: { epoch: E1, seq: 0 },
+  pending: 0,
+  ackedSeq: null,
+  ...more,
+})
+
+export class Rig implements CourierEffects {
+  /** `seq` of what was sent, `seq+` when marked redelivered. */
+  sent: string[] = []
+  packets: number[] = []
+  reads = 0
+  flushes: string[] = []
+  closes: Array<CloseCode | null> = []
+  buffered = 0
+  readonly counters = new CourierCounters()
+  readonly machine: CourierMachine
+
+  constructor(limits: Partial<MachineLimits> = {}, firstPacketId = 0) {
+    this.machine = new CourierMachine(
+      CLAIM,
+      firstPacketId,
+      {
+        counters: this.counters,
+        limits: {
+          window: 4,
+          windowBytes: 1024 * 1024,
+          pageMessages: 4,
+          pageBytes: 1024 * 1024,
+          bufferLimit: 1000,
+          fullBufferMs: 10_000,
+          unackedMs: 60_000,
+          ...limits,
+        },
+      },
+      this,
+    )
+  }
+
+  /** Claimed at `cursor` of `head`. */
+  claimed(cursor = 0, head = cursor): this {
+    this.machine.claimed({
+      ok: true,
+      position: { epoch: E1, seq: cursor },
+      head,
+      lastEpoch: E1,
+      pending: head - cursor,
+      generation: 'g1',
+      subscription: null,
+    })
+    return this
+  }
+
+  /** Claimed and subscribed. */
+  begun(cursor = 0, head = cursor): this {
+    this.claimed(cursor, head)
+    this.machine.begin()
+    return this
+  }
+
+  notice(seq: number, epoch = E1, claimId = CLAIM, bytes = 0): void {
+    this.machine.notice(epoch, claimId, message(seq, bytes))
+  }
+
+  /** The PUBACK of the nth message sent, from 0. */
+  ack(nth: number): boolean {
+    return this.machine.acked(this.packets[nth] ?? -1)
+  }
+
+  sendMessage(_epoch: string, { seq }: StoredMessage, packetId: number, redelivered: boolean): void {
+    this.sent.push(redelivered ? `${seq}+` : `${seq}`)
+    this.packets.push(packetId)
+  }
+  bufferedBytes(): number {
+    return this.buffered
+  }
+  wantRead(): void {
+    this.reads++
+  }
+  wantFlush(urgent: boolean): void {
+    this.flushes.push(urgent ? 'now' : 'soon')
+  }
+  closing(code: CloseCode | null): void {
+    this.closes.push(code)
+  }
+}
