@@ -13,6 +13,9 @@ const SECRET_FIELDS = ['password', 'token', 'apiKey', 'adminKey', 'secret', 'sec
  * before an exit or a crash is not lost; stdout stays free for the ready line.
  */
 export function createLogger(options: { readonly level: LogLevel }): Logger {
+  const destination = pino.destination({ dest: 2, sync: true })
+  // Whoever read the log is gone: lines are lost then, the service is not.
+  destination.on('error', () => undefined)
   return pino(
     {
       level: options.level,
@@ -23,6 +26,6 @@ export function createLogger(options: { readonly level: LogLevel }): Logger {
         censor: '[secret]',
       },
     },
-    pino.destination({ dest: 2, sync: true }),
+    destination,
   )
 }

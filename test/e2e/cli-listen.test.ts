@@ -152,7 +152,7 @@ void t.test('listen: an MQTT address where nobody is', async (t) => {
 void t.test('listen: what could not be printed is not acknowledged', async (t) => {
   const server = await TestServer.start(t)
   const child = await listener(t, server)
-  child.closeStdout()
+  child.closeReader('stdout')
   await push(server, 'lost for the reader')
   const { code } = await child.exited
   t.equal(code, 1)

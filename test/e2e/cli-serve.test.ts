@@ -294,3 +294,12 @@ void t.test('serve: a data folder whose path has spaces and quotes is printed so
   const server = await TestServer.start(t, { folder })
   t.match(server.child.stderr, "it'\\''s my data'")
 })
+
+void t.test('serve: goes on when nobody reads its output any more', async (t) => {
+  const server = await TestServer.start(t, { flags: ['--log-level', 'trace'] })
+  server.child.closeReader('stdout')
+  server.child.closeReader('stderr')
+  await device(t, server, 'phone-1')
+  t.match(await server.rest('POST', '/v1/devices/phone-1/messages', { payload: 'x' }), { status: 202 })
+  t.same(await server.stop(), { code: 0, signal: null })
+})

@@ -85,8 +85,8 @@ export class Child {
   }
 
   /** The reader of its output goes away. */
-  closeStdout(): void {
-    this.#process.stdout?.destroy()
+  closeReader(name: 'stdout' | 'stderr'): void {
+    this.#process[name]?.destroy()
   }
 
   /** Sends the signal and waits for the end. */
