@@ -1,13 +1,13 @@
 // Runs the README's own lines: the blocks under a comment `tested: name`, as a reader would copy them, in a folder with the
 // data folder of a server that `npm start` runs. Only the ports differ, because tests do not take the well-known ones.
 
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import tap from 'tap'
+import tap, { type Test } from 'tap'
+import { Child } from '../support/child.js'
 import { readRepositoryFile, repositoryRoot } from '../support/repository.js'
 
-const DEADLINE_MS = 60_000
 const missing = ['curl', 'mosquitto_sub'].filter((tool) => spawnSync('which', [tool]).status !== 0)
 const needs = (...tools: readonly string[]): { skip: string | false } => {
   const absent = tools.filter((tool) => missing.includes(tool))
@@ -23,71 +23,23 @@ function block(name: string): string {
   return match[1]
 }
 
-/** The environment without what the test runner and npm add to it: the lines run as in a reader's terminal. */
-const plainEnvironment = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(?:_?TAP|npm_|POSTRIDER_)/.test(name)),
-)
-
-/** A started command with what it has printed; in a process group of its own, so that all of it can be ended. */
-class Run {
-  out = ''
-  err = ''
-  readonly child: ChildProcess
-  readonly ended: Promise<number | null>
-  #changed: () => void = () => undefined
-
-  constructor(command: string, args: readonly string[], cwd: string, env: Readonly<Record<string, string>>) {
-    // tap puts NODE_OPTIONS into the environment of whatever a test spawns; `env` takes it out again.
-    const child = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args], {
-      cwd,
-      env: { ...plainEnvironment, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    })
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      this.out += text
-      this.#changed()
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.err += text
-    })
-    this.child = child
-    this.ended = new Promise((resolve) => {
-      child.once('close', (code) => {
-        resolve(code)
-        this.#changed()
-      })
-    })
+/** npm and shells start processes of their own: a signal goes to all of them. */
+class ProcessGroup extends Child {
+  constructor(t: Test, command: readonly string[], cwd: string, env: Readonly<Record<string, string>>) {
+    // tap puts NODE_OPTIONS into the environment of whatever a test spawns; a reader's terminal has none.
+    super(t, 'setsid', ['env', '-u', 'NODE_OPTIONS', ...command], { cwd, env })
   }
 
-  /** The match of `pattern` in the output, as soon as it is there. Throws when the command ends or takes too long first. */
+  override signal(signal: NodeJS.Signals): void {
+    if (this.status === null) process.kill(-this.pid, signal)
+  }
+
+  /** The match of `pattern` in what it has printed, as soon as it is there. */
   async prints(pattern: RegExp): Promise<RegExpExecArray> {
-    let late = false
-    const timer = setTimeout(() => {
-      late = true
-      this.#changed()
-    }, DEADLINE_MS)
-    try {
-      for (;;) {
-        const match = pattern.exec(this.out)
-        if (match !== null) return match
-        if (late || this.child.exitCode !== null || this.child.signalCode !== null) {
-          throw new Error(`did not print ${String(pattern)}\nstdout: ${this.out}\nstderr: ${this.err}`)
-        }
-        await new Promise<void>((resolve) => {
-          this.#changed = resolve
-        })
-      }
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-
-  async end(signal: NodeJS.Signals): Promise<void> {
-    if (this.child.pid !== undefined && this.child.exitCode === null && this.child.signalCode === null) {
-      process.kill(-this.child.pid, signal)
-    }
-    await this.ended
+    let match: RegExpExecArray | null = null
+    await this.until(`it printed ${String(pattern)}`, ({ stdout }) => (match = pattern.exec(stdout)) !== null)
+    if (match === null) throw new Error(`it did not print ${String(pattern)}`)
+    return match
   }
 }
 
@@ -96,45 +48,42 @@ await tap.test('readme: its lines push a message and receive it', needs('curl'),
   // As in the repository: npx finds the command that npm has linked.
   symlinkSync(join(repositoryRoot, 'node_modules'), join(folder, 'node_modules'))
 
-  const server = new Run('npm', ['start'], repositoryRoot, {
+  const server = new ProcessGroup(t, ['npm', 'start'], repositoryRoot, {
     POSTRIDER_STORE: `file:${join(folder, 'data')}`,
     POSTRIDER_MQTT_PORT: '0',
     POSTRIDER_WS_PORT: '0',
     POSTRIDER_HTTP_PORT: '0',
     POSTRIDER_ADMIN_PORT: '0',
   })
-  t.teardown(() => server.end('SIGTERM'))
   const [, mqtt = '', http = ''] = await server.prints(/^\{"ready":true.*"mqtt":(\d+).*"http":(\d+)/m)
 
   const environment = {
     POSTRIDER_URL: `http://127.0.0.1:${http}`,
     POSTRIDER_MQTT_URL: `mqtt://127.0.0.1:${mqtt}`,
   }
-  const run = (...names: readonly string[]): Run => {
+  const run = (...names: readonly string[]): ProcessGroup => {
     const lines = names
       .map(block)
       .join('\n')
       .replaceAll('http://127.0.0.1:8080', environment.POSTRIDER_URL)
       .replaceAll('mosquitto_sub ', `mosquitto_sub -h 127.0.0.1 -p ${mqtt} `)
-    const started = new Run('bash', ['-ec', lines], folder, environment)
-    t.teardown(() => started.end('SIGKILL'))
-    return started
+    return new ProcessGroup(t, ['bash', '-ec', lines], folder, environment)
   }
 
   await t.test('readme: the push is answered with its place, and a second time as a duplicate', async (t) => {
     const first = run('push')
     const [, epoch = ''] = await first.prints(/\{"device":"phone-1","seq":1,"epoch":"([^"]+)"\}/)
-    t.equal(await first.ended, 0, 'it ends well')
+    t.equal((await first.exited).code, 0)
     const second = run('push')
     await second.prints(/"duplicate":true/)
-    t.match(second.out, `"seq":1,"epoch":"${epoch}"`)
-    t.equal(await second.ended, 0, 'it ends well')
+    t.match(second.stdout, `"seq":1,"epoch":"${epoch}"`)
+    t.equal((await second.exited).code, 0)
   })
 
   await t.test('readme: mosquitto_sub receives it', needs('mosquitto_sub'), async (t) => {
     const subscriber = run('push', 'mosquitto')
     await subscriber.prints(/^\{.*\}\s*hello$/m)
-    await subscriber.end('SIGKILL')
+    await subscriber.kill('SIGKILL')
     t.pass('it was printed')
   })
 
@@ -142,11 +91,11 @@ await tap.test('readme: its lines push a message and receive it', needs('curl'),
     const listener = run('listen')
     const again = run('again')
     await again.prints(/"head":2\b/)
-    t.equal(await again.ended, 0, 'it ends well')
+    t.equal((await again.exited).code, 0)
     await listener.prints(/hello again/)
-    await listener.end('SIGTERM')
+    await listener.kill('SIGTERM')
     const after = run('again')
     await after.prints(/"head":3,"cursor":2,"pending":1\b/)
-    t.equal(await after.ended, 0, 'it ends well')
+    t.equal((await after.exited).code, 0)
   })
 })
