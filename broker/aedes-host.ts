@@ -8,7 +8,7 @@ import type { Logger } from '../core/log.js'
 import { admit, type AdmissionOptions } from './admission.js'
 import { AedesInternals } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
-import { judgeConnect } from './connect-policy.js'
+import { judgeConnect, REFUSE_GONE } from './connect-policy.js'
 import { ConnectRate } from './connect-rate.js'
 import { Connection, type ConnectionContext } from './connection.js'
 import type { BrokerCounters } from './counters.js'
@@ -67,13 +67,18 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     authorizePublish: (_client, _packet, callback) => callback(new Error('publishing is not allowed')),
   })
   await aedes.listen()
+  const internals = await inspect(aedes)
+  aedes.on('client', (client) => {
+    // A connection that ended on the way to its CONNACK: Aedes registers it all the same, and would keep it.
+    if (connectionOf(client)?.alive === false) setImmediate(() => internals.forget(client))
+  })
   aedes.on('clientReady', (client) => connectionOf(client)?.opened())
   aedes.on('keepaliveTimeout', (client) => connectionOf(client)?.close('keepalive_timeout'))
   const emitter: EventEmitter = aedes
   emitter.on('error', (err: unknown) => log.error({ err }, 'Aedes failed'))
 
   const context: ConnectionContext = {
-    internals: AedesInternals.inspect(aedes),
+    internals,
     flusher: new TurnFlusher(),
     limits,
     counters,
@@ -129,9 +134,9 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     const device = request.clientId
     const transport = connection.makeTransport(device)
     const admission = await admit({ ...request, password, transport, isAlive: () => connection.alive }, options)
-    if (!admission.ok) {
-      if (!connection.alive) counters.connects.gone++
-      else connection.refuse(admission.refusal)
+    if (!admission.ok || !connection.alive) {
+      if (admission.ok) await admission.courier.ended()
+      connection.refuse(admission.ok ? REFUSE_GONE : admission.refusal)
       return callback(refused(), false)
     }
     byDevice.set(device, connection)
@@ -162,6 +167,15 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
       clearInterval(tick)
       await new Promise<void>((resolve) => aedes.close(resolve))
     },
+  }
+}
+
+async function inspect(aedes: Aedes): Promise<AedesInternals> {
+  try {
+    return AedesInternals.inspect(aedes)
+  } catch (error) {
+    await new Promise<void>((resolve) => aedes.close(resolve))
+    throw error
   }
 }
 

@@ -110,7 +110,8 @@ export class AedesInternals {
     client._nextId = COURIER_IDS_FROM
     if (client._nextId !== 1) throw fail('_nextId as an accessor')
     client.close()
-    if (!probe.destroyed && !client.closed) throw fail('close')
+    if (!client.closed) throw fail('close')
+    if (!isRegistry(aedes)) throw fail('clients')
     return new AedesInternals(aedes, enqueue)
   }
 
@@ -124,6 +125,22 @@ export class AedesInternals {
     client._eos = noop
     return new Handle(client)
   }
+
+  /** Takes a closed client out of Aedes' list, if it is still the one there. */
+  forget(client: { readonly id: string }): void {
+    const registry: unknown = this.#aedes
+    if (isRegistry(registry) && registry.clients[client.id] === client) registry.deleteClient(client.id)
+  }
+}
+
+/** What Aedes has beyond its types. */
+interface Registry {
+  readonly clients: Readonly<Record<string, unknown>>
+  deleteClient(id: string): void
+}
+
+function isRegistry(aedes: unknown): aedes is Registry {
+  return isObject(aedes) && isObject(aedes['clients']) && typeof aedes['deleteClient'] === 'function'
 }
 
 class Handle implements ClientHandle {

@@ -13,12 +13,12 @@ import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
 import { classifyTopic } from '../protocol/topics.js'
 import type { AedesInternals, ClientHandle, PacketInterceptor } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
-import { REFUSE_LEVEL, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
+import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
 import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
 import { FrameScanner, type FrameSink, type FrameViolation } from './frame-scanner.js'
 import type { BrokerLimits } from './limits.js'
 import { MailboxSession, type SessionConnection } from './mailbox-session.js'
-import { Output, type TurnFlusher } from './output.js'
+import { Output, type OutputOwner, type TurnFlusher } from './output.js'
 import { asDevicePacket } from './packets.js'
 import { PlainTransport } from './plain-transport.js'
 import type { Wire, WireHandler } from './wire.js'
@@ -41,7 +41,7 @@ const HOLD_BYTES = 64 * 1024
 
 const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
 
-export class Connection implements WireHandler, FrameSink, PacketInterceptor, SessionConnection {
+export class Connection implements WireHandler, FrameSink, PacketInterceptor, SessionConnection, OutputOwner {
   readonly #wire: Wire
   readonly #context: ConnectionContext
   readonly #output: Output
@@ -55,6 +55,8 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   #paused = false
   /** The device said DISCONNECT. */
   #leaving = false
+  /** The result of its CONNECT is counted. */
+  #answered = false
   /** PUBACKs were taken from the chunk that is being scanned. */
   #tookAcks = false
   #session: MailboxSession | null = null
@@ -72,7 +74,7 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   constructor(wire: Wire, context: ConnectionContext) {
     this.#wire = wire
     this.#context = context
-    this.#output = new Output(wire, context.flusher)
+    this.#output = new Output(wire, context.flusher, this)
     this.deadline = context.now() + context.limits.connectTimeoutMs
     this.#stream = new AedesStream<Connection>(this)
     this.#client = context.internals.open(this.#stream)
@@ -110,8 +112,14 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
 
   /** Answers CONNACK with the refusal's code and closes [MQTT-3.2.2-5]. */
   refuse({ code, result }: ConnectRefusal): void {
-    if (!this.alive) return
-    this.#context.counters.connects[result]++
+    const { counters } = this.#context
+    if (!this.alive) {
+      if (!this.#answered) counters.connects.gone++
+      this.#answered = true
+      return
+    }
+    this.#answered = true
+    counters.connects[result]++
     this.#context.log.info({ device: this.device, remote: this.remote, result }, 'connection refused')
     this.#output.write(Buffer.from([0x20, 2, 0, code]))
     this.close('refused')
@@ -121,6 +129,7 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   opened(): void {
     if (this.#state !== 'admitting' || this.#session === null) return
     this.#state = 'open'
+    this.#answered = true
     this.#context.counters.connects.accepted++
     this.#context.counters.connections++
     this.#session.begin()
@@ -152,6 +161,10 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   writable(): void {
     this.#output.writable()
     this.#courier?.heard()
+  }
+
+  /** Not called at every piece that leaves: the courier sends on at once, and would keep a full buffer full. */
+  outputEmptied(): void {
     this.#courier?.drained()
   }
 
@@ -245,7 +258,8 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
       this.#context.log.debug({ device: this.device, remote: this.remote, err: error }, 'connection ended by Aedes')
       this.violated('malformed_packet')
     }
-    this.close(this.#leaving ? 'disconnect' : 'protocol_error')
+    // Without an error and without DISCONNECT: Aedes has registered a newer connection of the device [MQTT-3.1.4-2].
+    this.close(this.#leaving ? 'disconnect' : 'taken_over')
   }
 
   intercept(parsed: unknown): boolean {
@@ -298,7 +312,7 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
       case 'open':
         this.deadline = Infinity
         // Acks that are on their way still count until the courier has stored what it has.
-        if (this.#courier === null) this.close('token_expired')
+        if (this.#courier === null) this.refuse(REFUSE_STORE)
         else void this.#courier.close('token_expired')
         break
       case 'closing':

@@ -70,6 +70,7 @@ export function createBroker(options: BrokerOptions): Broker {
           : createWebSocketListener({
               ...shared,
               port: wsPort,
+              maxSockets: limits.maxConnections + limits.maxStrangers,
               handshakeTimeoutMs: limits.connectTimeoutMs,
               maxMessageBytes: Math.max(limits.maxPublishBytes, limits.maxControlBytes) + 5,
             })

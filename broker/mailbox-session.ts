@@ -1,6 +1,6 @@
 import type { Logger } from '../core/log.js'
 import type { Courier } from '../courier/courier-api.js'
-import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
+import type { BrokerCounters, CloseReason, ProtocolError, SubackRefusal } from './counters.js'
 import type { SubscribePacket, UnsubscribePacket } from './packets.js'
 import type { PlainTransport } from './plain-transport.js'
 import {
@@ -28,6 +28,9 @@ export interface SessionOptions {
   readonly counters: BrokerCounters
   readonly log: Logger
 }
+
+/** One SUBSCRIBE may hold thousands of filters; so many of the refused ones are named in its log line. */
+const LOGGED_FILTERS = 5
 
 type SessionPacket = SubscribePacket | UnsubscribePacket
 
@@ -160,15 +163,17 @@ export class MailboxSession {
 
   #count(packet: SubscribePacket, answers: readonly FilterAnswer[]): void {
     const { counters, log, courier } = this.#options
+    const refused: Array<{ readonly filter: string | undefined; readonly reason: SubackRefusal }> = []
     answers.forEach((answer, i) => {
       if (answer.granted === 1) {
         counters.subscribesGranted++
         return
       }
       counters.subacksRefused[answer.reason]++
-      const filter = packet.subscriptions[i]?.topic
-      log.info({ device: courier.device, filter, reason: answer.reason }, 'subscription refused')
+      if (refused.length < LOGGED_FILTERS)
+        refused.push({ filter: packet.subscriptions[i]?.topic, reason: answer.reason })
     })
+    if (refused.length > 0) log.info({ device: courier.device, refused }, 'subscriptions refused')
   }
 }
 

@@ -9,7 +9,15 @@ import type { Wire } from './wire.js'
  */
 export const PIECE_BYTES = 16 * 1024
 
+/** The owner is told of an emptied queue only if it had held so much: below, nobody stops writing. */
+export const LOW_WATER_BYTES = 4 * 1024
+
 const NOTHING: Buffer[] = []
+
+export interface OutputOwner {
+  /** All that was written has been given to the wire, after there was much of it. Who had stopped writing may go on. */
+  outputEmptied(): void
+}
 
 /** Flushes every output that was written to in this turn; one for all connections of a node. */
 export class TurnFlusher {
@@ -29,14 +37,18 @@ export class TurnFlusher {
 export class Output {
   readonly #wire: Wire
   readonly #flusher: TurnFlusher
+  readonly #owner: OutputOwner
   /** Not yet given to the wire; the shared empty list while there is nothing, so that idle connections own no array. */
   #queue: Buffer[] = NOTHING
   #queued = 0
+  /** The owner is told when the queue is empty. */
+  #tell = false
   #state: 'idle' | 'scheduled' | 'blocked' | 'finished' = 'idle'
 
-  constructor(wire: Wire, flusher: TurnFlusher) {
+  constructor(wire: Wire, flusher: TurnFlusher, owner: OutputOwner) {
     this.#wire = wire
     this.#flusher = flusher
+    this.#owner = owner
   }
 
   /** Bytes written that the operating system has not taken yet. */
@@ -49,6 +61,7 @@ export class Output {
     if (this.#queue === NOTHING) this.#queue = [bytes]
     else this.#queue.push(bytes)
     this.#queued += bytes.length
+    if (this.#queued >= LOW_WATER_BYTES) this.#tell = true
     if (this.#state !== 'idle') return
     this.#state = 'scheduled'
     this.#flusher.add(this)
@@ -63,8 +76,12 @@ export class Output {
       this.#queued -= piece.length
       if (this.#wire.write(piece)) continue
       this.#state = 'blocked'
+      this.#tell = true
       return
     }
+    if (!this.#tell) return
+    this.#tell = false
+    this.#owner.outputEmptied()
   }
 
   /** The wire takes more. */
@@ -76,6 +93,7 @@ export class Output {
 
   /** Gives the wire what it takes now and drops the rest; takes nothing more. */
   finish(): void {
+    this.#tell = false
     this.flush()
     this.#state = 'finished'
     this.#queue = NOTHING

@@ -17,6 +17,8 @@ export interface WebSocketListenerOptions {
   readonly log: Logger
   /** The handshake must be over by then. */
   readonly handshakeTimeoutMs: number
+  /** Sockets beyond are closed unread, also before their handshake. */
+  readonly maxSockets: number
   /** Largest WebSocket message. */
   readonly maxMessageBytes: number
   onBytesOut(this: void, bytes: number): void
@@ -45,6 +47,7 @@ export function createWebSocketListener(options: WebSocketListenerOptions): Devi
     maxPayload: options.maxMessageBytes,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   })
+  server.maxConnections = options.maxSockets
   server.on('error', (err) => log.error({ err }, 'accepting a connection failed'))
   server.on('upgrade', (request, socket, head) => {
     const refusal = refusalOf(request)
@@ -61,7 +64,7 @@ export function createWebSocketListener(options: WebSocketListenerOptions): Devi
     listen: () => listen(server, 'MQTT over WebSocket', host, port),
     close: () => {
       if (server.listening) server.close()
-      server.closeIdleConnections()
+      server.closeAllConnections()
     },
   }
 }
@@ -75,6 +78,8 @@ function refusalOf(request: IncomingMessage): string | null {
 
 function rejectUpgrade(socket: Duplex, status: string): void {
   socket.on('error', ignore)
+  // The HTTP server's sockets stay half-open; this one is of no use any more.
+  socket.once('finish', () => socket.destroy())
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import mqtt from 'mqtt'
 import t from 'tap'
+import type { DeviceTransport } from '../../courier/device-transport.js'
 import { startNode, until, type TestNode } from '../support/broker/node.js'
 import { RawClient } from '../support/broker/raw-client.js'
 
@@ -12,7 +13,7 @@ async function cursor(node: TestNode, device: string): Promise<number> {
   return (await node.mailbox.info(device))?.cursor ?? -1
 }
 
-t.test('broker delivery: MQTT.js gets backlog, then live, in order, and its acks move the cursor', async (t) => {
+void t.test('broker delivery: MQTT.js gets backlog, then live, in order, and its acks move the cursor', async (t) => {
   const node = await startNode(t)
   await node.push('p1', ...numbers(1, 500))
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${node.mqtt}`, {
@@ -38,16 +39,14 @@ t.test('broker delivery: MQTT.js gets backlog, then live, in order, and its acks
 })
 
 const mosquitto = spawnSync('mosquitto_sub', ['--help']).error === undefined
-t.test(
+void t.test(
   'broker delivery: mosquitto_sub receives in order',
   { skip: mosquitto ? false : 'mosquitto_sub is not installed' },
   async (t) => {
     const node = await startNode(t)
     await node.push('phone-1', ...numbers(1, 200))
-    const child = spawn('mosquitto_sub', [
-      ...['-h', '127.0.0.1', '-p', String(node.mqtt), '-i', 'phone-1', '-u', 'phone-1'],
-      ...['-P', await node.token('phone-1'), '-t', 'inbox/phone-1/+', '-q', '1', '-C', '300', '-F', '%t %p'],
-    ])
+    const flags = `-h 127.0.0.1 -p ${node.mqtt} -i phone-1 -u phone-1 -t inbox/phone-1/+ -q 1 -C 300`.split(' ')
+    const child = spawn('mosquitto_sub', [...flags, '-P', await node.token('phone-1'), '-F', '%t %p'])
     let out = ''
     child.stdout.on('data', (chunk: Buffer) => {
       out += chunk.toString()
@@ -63,7 +62,7 @@ t.test(
   },
 )
 
-t.test('broker delivery: what was not acknowledged comes again, with DUP, and only that', async (t) => {
+void t.test('broker delivery: what was not acknowledged comes again, with DUP, and only that', async (t) => {
   const node = await startNode(t)
   const token = await node.token('p1')
   await node.push('p1', ...numbers(1, 10))
@@ -88,7 +87,7 @@ t.test('broker delivery: what was not acknowledged comes again, with DUP, and on
   await until('the cursor', async () => (await cursor(node, 'p1')) === 11)
 })
 
-t.test('broker delivery: PUBACKs out of order, twice, split and unknown', async (t) => {
+void t.test('broker delivery: PUBACKs out of order, twice, split and unknown', async (t) => {
   const node = await startNode(t)
   await node.push('p1', ...numbers(1, 6))
   const client = await RawClient.as(node.mqtt, 'p1', await node.token('p1'))
@@ -110,7 +109,7 @@ t.test('broker delivery: PUBACKs out of order, twice, split and unknown', async 
   t.notOk(client.closed)
 })
 
-t.test('broker delivery: a device that never acknowledges is sent its window', async (t) => {
+void t.test('broker delivery: a device that never acknowledges is sent its window', async (t) => {
   const node = await startNode(t, { courier: { window: 16 } })
   await node.push('p1', ...numbers(1, 100))
   const client = await RawClient.as(node.mqtt, 'p1', await node.token('p1'))
@@ -125,7 +124,7 @@ t.test('broker delivery: a device that never acknowledges is sent its window', a
   t.same(client.texts, numbers(1, 19))
 })
 
-t.test('broker delivery: large and binary payloads arrive byte for byte', async (t) => {
+void t.test('broker delivery: large and binary payloads arrive byte for byte', async (t) => {
   const node = await startNode(t)
   const payloads = [0, 1, 16_000, 16_384, 70_000, 262_144].map((size) =>
     Buffer.from(Uint8Array.from({ length: size }, (_, i) => (i * 7) & 0xff)),
@@ -137,7 +136,7 @@ t.test('broker delivery: large and binary payloads arrive byte for byte', async 
   t.ok(client.publishes.every((packet, i) => payloads[i]?.equals(Buffer.from(packet.payload))))
 })
 
-t.test('broker delivery: UNSUBSCRIBE pauses, acks in flight count, SUBSCRIBE goes on', async (t) => {
+void t.test('broker delivery: UNSUBSCRIBE pauses, acks in flight count, SUBSCRIBE goes on', async (t) => {
   const node = await startNode(t)
   const client = await RawClient.as(node.mqtt, 'p1', await node.token('p1'))
   await client.subscribe('inbox/p1')
@@ -156,7 +155,7 @@ t.test('broker delivery: UNSUBSCRIBE pauses, acks in flight count, SUBSCRIBE goe
   t.match(client.publishes[2], { topic: 'inbox/p1/3', dup: false })
 })
 
-t.test('broker delivery: a second connection takes over; nothing lost, reordered or sent to both', async (t) => {
+void t.test('broker delivery: a second connection takes over; nothing lost, reordered or sent to both', async (t) => {
   const node = await startNode(t)
   const token = await node.token('p1')
   await node.push('p1', ...numbers(1, 20))
@@ -176,57 +175,100 @@ t.test('broker delivery: a second connection takes over; nothing lost, reordered
   t.equal(node.couriers.size, 1)
 })
 
-t.test('broker delivery: of simultaneous connections of one id exactly one survives, and it receives', async (t) => {
-  const node = await startNode(t)
-  const token = await node.token('p1')
-  for (let round = 1; round <= 30; round++) {
-    const clients = await Promise.all(
-      Array.from({ length: 2 }, () => RawClient.as(node.mqtt, 'p1', token).catch(() => null)),
+void t.test(
+  'broker delivery: of simultaneous connections of one id exactly one survives, and it receives',
+  async (t) => {
+    const node = await startNode(t)
+    const token = await node.token('p1')
+    for (let round = 1; round <= 30; round++) {
+      const clients = await Promise.all(
+        Array.from({ length: 2 }, () => RawClient.as(node.mqtt, 'p1', token).catch(() => null)),
+      )
+      const alive = (): RawClient[] => clients.filter((client) => client !== null).filter((client) => !client.closed)
+      await until('one survivor', () => alive().length <= 1)
+      const [survivor] = alive()
+      if (survivor === undefined) throw new Error(`round ${round}: no connection survived`)
+      await survivor.subscribe('inbox/p1')
+      await node.push('p1', String(round))
+      await until('the message', () => survivor.publishes.length === 1)
+      survivor.ack(...survivor.publishes)
+      t.equal(survivor.texts[0], String(round))
+      survivor.send({ cmd: 'disconnect' })
+      await survivor.untilClosed()
+      await until('the cursor', async () => (await cursor(node, 'p1')) === round)
+    }
+  },
+)
+
+void t.test(
+  'broker delivery: a stalled reader is closed, delays nobody, and gets everything when it returns',
+  async (t) => {
+    const node = await startNode(t, { courier: { window: 1024, windowBytes: 64 * 1024 * 1024, fullBufferMs: 1_000 } })
+    const big = Buffer.alloc(64 * 1024)
+    const stalled = await RawClient.as(node.mqtt, 'slow', await node.token('slow'))
+    await stalled.subscribe('inbox/slow')
+    stalled.socket.pause()
+    for (let i = 0; i < 12; i++) await node.push('slow', ...Array<Buffer>(20).fill(big))
+    const other = await RawClient.as(node.mqtt, 'p2', await node.token('p2'))
+    await other.subscribe('inbox/p2')
+    await node.push('p2', 'hello')
+    await until('the other one', () => other.publishes.length === 1, 500)
+    await until('the close', () => node.counters.closes.slow_consumer === 1)
+    stalled.socket.destroy()
+    const back = await RawClient.as(node.mqtt, 'slow', await node.token('slow'))
+    await back.subscribe('inbox/slow/+')
+    // Not one ack before all are there: only the draining socket lets the courier go on.
+    await until('all 240', () => back.publishes.length === 240)
+    back.ack(...back.publishes)
+    await until('the cursor', async () => (await cursor(node, 'slow')) === 240)
+    t.same(
+      back.publishes.map((packet) => packet.topic),
+      numbers(1, 240).map((n) => `inbox/slow/${n}`),
     )
-    const alive = (): RawClient[] => clients.filter((client) => client !== null).filter((client) => !client.closed)
-    await until('one survivor', () => alive().length <= 1)
-    const [survivor] = alive()
-    if (survivor === undefined) throw new Error(`round ${round}: no connection survived`)
-    await survivor.subscribe('inbox/p1')
-    await node.push('p1', String(round))
-    await until('the message', () => survivor.publishes.length === 1)
-    survivor.ack(...survivor.publishes)
-    t.equal(survivor.texts[0], String(round))
-    survivor.send({ cmd: 'disconnect' })
-    await survivor.untilClosed()
-    await until('the cursor', async () => (await cursor(node, 'p1')) === round)
-  }
-})
+  },
+)
 
-t.test('broker delivery: a stalled reader is closed, delays nobody, and gets everything when it returns', async (t) => {
-  const node = await startNode(t, { courier: { window: 1024, windowBytes: 64 * 1024 * 1024, fullBufferMs: 1_000 } })
-  const big = Buffer.alloc(64 * 1024)
-  const stalled = await RawClient.as(node.mqtt, 'slow', await node.token('slow'))
-  await stalled.subscribe('inbox/slow')
-  stalled.socket.pause()
-  for (let i = 0; i < 12; i++) await node.push('slow', ...Array<Buffer>(20).fill(big))
-  const other = await RawClient.as(node.mqtt, 'p2', await node.token('p2'))
-  await other.subscribe('inbox/p2')
-  await node.push('p2', 'hello')
-  await until('the other one', () => other.publishes.length === 1, 500)
-  await until('the close', () => node.counters.closes.slow_consumer === 1)
-  stalled.socket.destroy()
-  const back = await RawClient.as(node.mqtt, 'slow', await node.token('slow'))
-  await back.subscribe('inbox/slow/+')
-  let acked = 0
-  await until('all 240', () => {
-    const fresh = back.publishes.slice(acked)
-    if (fresh.length > 0) back.ack(...fresh)
-    acked += fresh.length
-    return acked === 240
+void t.test('broker delivery: a slow but reading device lives, and its buffer stays bounded', async (t) => {
+  const transports: DeviceTransport[] = []
+  const node = await startNode(t, {
+    courier: { window: 1024, windowBytes: 64 * 1024 * 1024, bufferLimit: 64 * 1024, fullBufferMs: 1_000 },
+    couriers: (couriers) => ({
+      open(request) {
+        transports.push(request.transport)
+        return couriers.open(request)
+      },
+    }),
   })
-  t.same(
-    back.publishes.map((packet) => packet.topic),
-    numbers(1, 240).map((n) => `inbox/slow/${n}`),
-  )
+  const payload = Buffer.alloc(32 * 1024)
+  const client = await RawClient.as(node.mqtt, 'p1', await node.token('p1'))
+  await client.subscribe('inbox/p1')
+  client.socket.pause()
+  for (let i = 0; i < 25; i++) await node.push('p1', ...Array<Buffer>(20).fill(payload))
+  const buffered: number[] = []
+  const [transport] = transports
+  for (const end = performance.now() + 3_000; performance.now() < end;) {
+    client.socket.resume()
+    client.socket.once('data', () => client.socket.pause())
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    buffered.push(transport?.bufferedBytes() ?? -1)
+  }
+  t.notOk(client.closed)
+  const most = Math.max(...buffered)
+  t.ok(most >= 64 * 1024 && most < 98 * 1024, `buffered at most ${most}`)
+  client.socket.removeAllListeners('data')
+  client.socket.destroy()
 })
 
-t.test('broker delivery: WebSocket clients receive the same', async (t) => {
+void t.test('broker delivery: what waits for a full socket goes on when it drains', async (t) => {
+  const node = await startNode(t, { courier: { window: 1024, windowBytes: 64 * 1024 * 1024, bufferLimit: 16 * 1024 } })
+  const client = await RawClient.as(node.mqtt, 'p1', await node.token('p1'))
+  await client.subscribe('inbox/p1')
+  await node.push('p1', ...Array<Buffer>(100).fill(Buffer.alloc(64 * 1024)))
+  // Not one ack: only the draining socket lets the courier go on.
+  await until('all 100', () => client.publishes.length === 100)
+})
+
+void t.test('broker delivery: WebSocket clients receive the same', async (t) => {
   const node = await startNode(t)
   await node.push('p1', ...numbers(1, 100))
   const client = await mqtt.connectAsync(`ws://127.0.0.1:${node.ws}/mqtt`, {

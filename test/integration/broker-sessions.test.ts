@@ -3,7 +3,7 @@ import { StoreUnavailable } from '../../core/errors.js'
 import { startNode, until } from '../support/broker/node.js'
 import { connectPacket, RawClient } from '../support/broker/raw-client.js'
 
-t.test('broker sessions: clean=false keeps the subscription and restores it, clean=true erases it', async (t) => {
+void t.test('broker sessions: clean=false keeps the subscription and restores it, clean=true erases it', async (t) => {
   const node = await startNode(t)
   const token = await node.token('p1')
   const kept = { clean: false }
@@ -38,7 +38,7 @@ t.test('broker sessions: clean=false keeps the subscription and restores it, cle
   t.match(fourth.packets[0], { sessionPresent: false }, 'clean=true erased it, and keeps nothing')
 })
 
-t.test('broker sessions: SUBACK waits for the store, and packets behind it wait for the SUBACK', async (t) => {
+void t.test('broker sessions: SUBACK waits for the store, and packets behind it wait for the SUBACK', async (t) => {
   let open = (): void => {}
   const gate = new Promise<void>((resolve) => {
     open = resolve
@@ -78,7 +78,7 @@ t.test('broker sessions: SUBACK waits for the store, and packets behind it wait 
   await client.next('pingresp')
 })
 
-t.test('broker sessions: a subscription that cannot be kept is not acknowledged', async (t) => {
+void t.test('broker sessions: a subscription that cannot be kept is not acknowledged', async (t) => {
   const node = await startNode(t, {
     couriers: (couriers) => ({
       async open(request) {
@@ -98,7 +98,7 @@ t.test('broker sessions: a subscription that cannot be kept is not acknowledged'
   t.equal(node.counters.closes.overload, 1)
 })
 
-t.test('broker sessions: packets sent right behind CONNECT are answered after CONNACK', async (t) => {
+void t.test('broker sessions: packets sent right behind CONNECT are answered after CONNACK', async (t) => {
   const node = await startNode(t)
   await node.push('p1', 'x')
   const client = await RawClient.to(node.mqtt)
@@ -113,7 +113,7 @@ t.test('broker sessions: packets sent right behind CONNECT are answered after CO
   t.equal(client.packets.filter(({ cmd }) => cmd === 'suback').length, 1)
 })
 
-t.test('broker sessions: a PUBACK keeps a connection alive, silence ends it', async (t) => {
+void t.test('broker sessions: a PUBACK keeps a connection alive, silence ends it', async (t) => {
   const node = await startNode(t)
   await node.push('p1', ...Array.from({ length: 40 }, (_, i) => String(i)))
   const client = await RawClient.as(node.mqtt, 'p1', await node.token('p1'), { keepalive: 1 })
@@ -128,7 +128,7 @@ t.test('broker sessions: a PUBACK keeps a connection alive, silence ends it', as
   t.equal(node.counters.closes.keepalive_timeout, 1)
 })
 
-t.test('broker sessions: a connection ends with its token', async (t) => {
+void t.test('broker sessions: a connection ends with its token', async (t) => {
   const node = await startNode(t)
   const client = await RawClient.as(node.mqtt, 'p1', await node.token('p1', 1))
   await client.subscribe('inbox/p1')
@@ -137,7 +137,7 @@ t.test('broker sessions: a connection ends with its token', async (t) => {
   await until('the release', async () => (await node.mailbox.info('p1'))?.claim === null)
 })
 
-t.test('broker sessions: stop closes what is left and releases its claims', async (t) => {
+void t.test('broker sessions: stop closes what is left and releases its claims', async (t) => {
   const node = await startNode(t)
   const client = await RawClient.as(node.mqtt, 'p1', await node.token('p1'))
   await client.subscribe('inbox/p1')

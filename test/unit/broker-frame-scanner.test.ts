@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import mqttPacket from 'mqtt-packet'
 import t from 'tap'
 import { FrameScanner, type FrameSink, type FrameViolation } from '../../broker/frame-scanner.js'
@@ -80,7 +80,7 @@ const puback = (id: number): Buffer => Buffer.from([0x40, 2, id >> 8, id & 0xff]
 const publish = (size: number): Buffer =>
   mqttPacket.generate({ cmd: 'publish', topic: 'a/b', qos: 0, dup: false, retain: false, payload: Buffer.alloc(size) })
 
-t.test('frame scanner: takes the PUBACKs of the courier and passes on the rest in order', async (t) => {
+void t.test('frame scanner: takes the PUBACKs of the courier and passes on the rest in order', async (t) => {
   t.same(scan(CONNECT, Buffer.concat([PINGREQ, puback(0x8001), puback(0xffff), SUBSCRIBE, puback(0x8002), PINGREQ])), [
     ['forward', hex(CONNECT)],
     ['connect'],
@@ -94,14 +94,14 @@ t.test('frame scanner: takes the PUBACKs of the courier and passes on the rest i
   t.same(scan(CONNECT, puback(0x7fff)), [['forward', hex(CONNECT)], ['connect'], ['forward', '40027fff']], 'Aedes ids')
 })
 
-t.test('frame scanner: stops after the CONNECT', async (t) => {
+void t.test('frame scanner: stops after the CONNECT', async (t) => {
   const recorder = new Recorder()
   const scanner = new FrameScanner()
   t.equal(scanner.scan(Buffer.concat([CONNECT, PINGREQ]), LIMITS, recorder), CONNECT.length)
   t.same(recorder.end(), [['forward', hex(CONNECT)], ['connect']])
 })
 
-t.test('frame scanner: finds the same wherever the bytes are split', async (t) => {
+void t.test('frame scanner: finds the same wherever the bytes are split', async (t) => {
   const stream = Buffer.concat([CONNECT, puback(0x8123), SUBSCRIBE, puback(5), publish(200), puback(0xfffe), PINGREQ])
   const whole = scan(stream)
   const differs = Array.from(stream.keys()).filter(
@@ -111,7 +111,7 @@ t.test('frame scanner: finds the same wherever the bytes are split', async (t) =
   t.same(scan(...Array.from(stream, (byte) => Buffer.from([byte]))), whole, 'byte by byte')
 })
 
-t.test('frame scanner: any packets in any pieces come out whole and in order', async () => {
+void t.test('frame scanner: any packets in any pieces come out whole and in order', async () => {
   const packet = fc.oneof(
     fc.integer({ min: 0, max: 0xffff }).map(puback),
     fc.integer({ min: 0, max: 20_000 }).map(publish),
@@ -135,7 +135,7 @@ t.test('frame scanner: any packets in any pieces come out whole and in order', a
   )
 })
 
-t.test('frame scanner: never throws on garbage, and takes nothing after a violation', async () => {
+void t.test('frame scanner: never throws on garbage, and takes nothing after a violation', async () => {
   fc.assert(
     fc.property(fc.boolean(), fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 8 }), (connected, pieces) => {
       const seen = scan(...(connected ? [CONNECT, ...pieces] : pieces))
@@ -146,7 +146,7 @@ t.test('frame scanner: never throws on garbage, and takes nothing after a violat
   )
 })
 
-t.test('frame scanner: refuses protocol levels other than 4 as soon as they are read', async (t) => {
+void t.test('frame scanner: refuses protocol levels other than 4 as soon as they are read', async (t) => {
   const level = (name: string, byte: number): Buffer =>
     Buffer.concat([Buffer.from([0x10, 40, 0, name.length]), Buffer.from(name), Buffer.from([byte])])
   for (const byte of [0, 3, 5, 6, 0x84, 255]) t.same(scan(level('MQTT', byte)).at(-1), ['level'], `MQTT ${byte}`)
@@ -155,7 +155,7 @@ t.test('frame scanner: refuses protocol levels other than 4 as soon as they are 
   t.same(scan(level('HTTP2', 4)).at(-1), ['violated', 'bad_protocol_name'])
 })
 
-t.test('frame scanner: names what is wrong', async (t) => {
+void t.test('frame scanner: names what is wrong', async (t) => {
   const before: Array<[string, FrameViolation]> = [
     ['c000', 'not_connect'],
     ['474554202f20485454502f312e31', 'not_connect'],

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { isRevoked, judgeConnect, judgeIdentity } from '../../broker/connect-policy.js'
 import { ConnectRate } from '../../broker/connect-rate.js'
@@ -23,7 +23,7 @@ function answers(active: MailboxSubscription | null, ...filters: Array<string | 
   return decision.answers.map((answer) => (answer.granted === 1 ? 1 : answer.reason))
 }
 
-t.test('subscribe policy: the own mailbox in its two forms', async (t) => {
+void t.test('subscribe policy: the own mailbox in its two forms', async (t) => {
   t.same(answers(null, 'inbox/p1'), [1])
   t.same(answers(null, 'inbox/p1/+'), [1])
   t.same(answers(null, ['inbox/p1', 2]), [1], 'QoS 2 is granted 1')
@@ -35,7 +35,7 @@ t.test('subscribe policy: the own mailbox in its two forms', async (t) => {
   t.same(answers(null, ['inbox/p1', 0], 'inbox/p1'), ['qos_0', 1])
 })
 
-t.test('subscribe policy: everything else is refused, in its place', async (t) => {
+void t.test('subscribe policy: everything else is refused, in its place', async (t) => {
   t.same(answers(null, 'inbox/p2', 'a/b', 'inbox/p1', '$SYS/#', '#', '+/p1', '+/+', 'inbox/#', 'inbox/+'), [
     'foreign',
     'no_grant',
@@ -53,7 +53,7 @@ t.test('subscribe policy: everything else is refused, in its place', async (t) =
   )
 })
 
-t.test('subscribe policy: what is no filter, or no list, is a violation', async (t) => {
+void t.test('subscribe policy: what is no filter, or no list, is a violation', async (t) => {
   for (const filter of ['', 'a+', '+a', 'a#', '#/a', 'inbox/p1+', 'a\0b', 'inbox/\uFFFD']) {
     t.equal(answers(null, 'inbox/p1', filter), 'malformed_filter', JSON.stringify(filter))
     t.match(decideUnsubscribe(PLAIN, [filter]), { kind: 'violation', error: 'malformed_filter' })
@@ -62,7 +62,7 @@ t.test('subscribe policy: what is no filter, or no list, is a violation', async 
   t.match(decideUnsubscribe(PLAIN, []), { kind: 'violation', error: 'empty_list' })
 })
 
-t.test('subscribe policy: one code for each filter, and at most one mode', async () => {
+void t.test('subscribe policy: one code for each filter, and at most one mode', async () => {
   const filter = fc.constantFrom('inbox/p1', 'inbox/p1/+', 'inbox/p2', 'a', '#', '$SYS/a', 'stream/p1', 'inbox/+')
   fc.assert(
     fc.property(
@@ -86,19 +86,19 @@ t.test('subscribe policy: one code for each filter, and at most one mode', async
   )
 })
 
-t.test('subscribe policy: UNSUBSCRIBE ends the subscription that it names', async (t) => {
+void t.test('subscribe policy: UNSUBSCRIBE ends the subscription that it names', async (t) => {
   t.match(decideUnsubscribe(PLAIN, ['a', 'inbox/p1']), { kind: 'answer', active: null })
   t.match(decideUnsubscribe(PLAIN, ['inbox/p1/+', '#']), { kind: 'answer', active: PLAIN })
   t.match(decideUnsubscribe(null, ['inbox/p1']), { kind: 'answer', active: null })
 })
 
-t.test('subscribe policy: a kept filter counts only if it is one that is served', async (t) => {
+void t.test('subscribe policy: a kept filter counts only if it is one that is served', async (t) => {
   t.same(mailboxSubscription('p1', 'inbox/p1/+'), WITH_SEQ)
   for (const kept of ['stream/p1', 'inbox/p2', 'a/b', 'inbox/#', ''])
     t.equal(mailboxSubscription('p1', kept), null, kept)
 })
 
-t.test('connect policy: id, then load', async (t) => {
+void t.test('connect policy: id, then load', async (t) => {
   const judge = (clientId: string, load = IDLE): number | null =>
     judgeConnect({ clientId, username: undefined, hasWill: false }, load)?.code ?? null
   t.equal(judge('phone-1'), null)
@@ -109,7 +109,7 @@ t.test('connect policy: id, then load', async (t) => {
   t.equal(judge('a/b', { draining: true, overloaded: true }), 2)
 })
 
-t.test('connect policy: the token, the username and the will must be the device’s own', async (t) => {
+void t.test('connect policy: the token, the username and the will must be the device’s own', async (t) => {
   const judge = (username: string | undefined, subject: string, hasWill = false): unknown =>
     judgeIdentity({ clientId: 'p1', username, hasWill }, subject)?.result ?? null
   t.equal(judge('p1', 'p1'), null)
@@ -121,14 +121,14 @@ t.test('connect policy: the token, the username and the will must be the device�
   t.equal(judgeIdentity({ clientId: 'p1', username: 'p2', hasWill: false }, 'p1')?.code, 5)
 })
 
-t.test('connect policy: a revocation covers tokens issued at its instant', async (t) => {
+void t.test('connect policy: a revocation covers tokens issued at its instant', async (t) => {
   t.equal(isRevoked(1_000, null), false)
   t.equal(isRevoked(1_000, 999), false)
   t.equal(isRevoked(1_000, 1_000), true)
   t.equal(isRevoked(1_000, 1_001), true)
 })
 
-t.test('connect rate: so many a second, as many at once, none is no limit', async (t) => {
+void t.test('connect rate: so many a second, as many at once, none is no limit', async (t) => {
   const rate = new ConnectRate(2)
   t.same([rate.take(0), rate.take(0), rate.take(0)], [true, true, false])
   t.same([rate.take(499), rate.take(500), rate.take(600)], [false, true, false])

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import mqttPacket, { type IPublishPacket } from 'mqtt-packet'
 import t from 'tap'
 import { PublishEncoder } from '../../broker/publish-encoder.js'
@@ -30,7 +30,7 @@ function parse(bytes: Buffer): IPublishPacket {
   return packet
 }
 
-t.test('publish encoder: every packet is read back as what it was made of', async () => {
+void t.test('publish encoder: every packet is read back as what it was made of', async () => {
   const size = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.constantFrom(16_366, 16_367, 16_368, 70_000, 2_097_200))
   fc.assert(
     fc.property(
@@ -59,7 +59,7 @@ t.test('publish encoder: every packet is read back as what it was made of', asyn
   )
 })
 
-t.test('publish encoder: the remaining length is right at its steps', async (t) => {
+void t.test('publish encoder: the remaining length is right at its steps', async (t) => {
   const encoder = new PublishEncoder('a')
   for (const length of [116, 117, 16_372, 16_373, 2_097_140, 2_097_141]) {
     t.equal(parse(encoder.encode(message(1, Buffer.alloc(length)), 0x8000, false)).payload.length, length)
