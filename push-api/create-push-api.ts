@@ -128,6 +128,11 @@ async function build(context: RouteContext, version: string): Promise<FastifyIns
     logger: false, // requests are counted, not logged
     bodyLimit: limits.bodyMax,
     requestTimeout: limits.requestTimeoutMs,
+    http: {
+      // Node looks for late requests every 30 s by default, and takes the longer of the two timeouts for the request.
+      connectionsCheckingInterval: Math.min(5_000, limits.requestTimeoutMs),
+      headersTimeout: limits.requestTimeoutMs,
+    },
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     return503OnClosing: false, // a connection that is still open is served until it is closed
     routerOptions: { maxParamLength: PARAM_MAX_LENGTH },
