@@ -15,12 +15,15 @@ import { Ledger } from './ledger.js'
 import { createLogReader } from './log-reader.js'
 import { Materializer, MATERIALIZER_DEFAULTS } from './materializer.js'
 import { recover } from './recovery.js'
+import { Space } from './space.js'
 import { deviceKey, journalKey, metaKey, numberKey, type Tables } from './tables.js'
 
 /** Retention is looked at this often per device at most. Milliseconds. */
 const AGING_INTERVAL = 250
 
 export interface EngineOptions {
+  /** Where the tables lie. */
+  readonly folder: string
   readonly tables: Tables
   readonly limits: MailboxLimits
   readonly clock: Clock
@@ -40,6 +43,7 @@ export class Engine {
   readonly groups: GroupCommit
   readonly ledger: Ledger
   readonly #materializer: Materializer
+  readonly #space: Space
   #nextNumber: number
   #nextNumberStored: number
   #writeAll = false
@@ -51,6 +55,12 @@ export class Engine {
     this.log = options.log
     this.generation = options.generation
     this.disk = createLogReader(this.tables)
+    this.#space = new Space(
+      options.folder,
+      this.tables,
+      () => this.#materializer.journalBytes,
+      () => this.clock.monotonic(),
+    )
     this.directory = new Directory(this.tables)
     this.dedup = new DedupIndex(
       this.tables.dedup,
@@ -69,12 +79,19 @@ export class Engine {
       Math.max(last, readNumber(this.tables, 'last-group') ?? 0) + 1,
       () => this.clock.monotonic(),
       {
+        mayGrow: () => this.#space.mayGrow(0),
+        tight: () => this.#space.tight,
         commit: (group) => this.#commit(group),
         committed: () => this.#materializer.committed(),
         failed: (group, error) => this.#failed(group, error),
       },
     )
     this.ledger = new Ledger(this.groups, this.disk, (state, group) => this.markDirty(state, group))
+  }
+
+  /** Throws StoreUnavailable when there is no room for messages of `bytes` in sum. */
+  makeSureOfRoom(bytes: number): void {
+    if (!this.#space.mayGrow(bytes)) this.groups.enter(true)
   }
 
   /** The device's state as of now; null: no such device. */
@@ -135,6 +152,7 @@ export class Engine {
   /** Starts a group when states wait to be written and nothing else makes one. */
   tick(): void {
     this.directory.evict(this.groups.committed)
+    this.#space.mayGrow(0)
     if (this.groups.idle && !this.groups.resting && this.#materializer.due(this.clock.monotonic())) this.groups.enter()
   }
 
@@ -153,7 +171,7 @@ export class Engine {
       if (this.dedup.rotate(this.clock.now())) writeNumber(this.tables, 'dedup-window', this.dedup.window)
       this.#materializer.run(group.number, this.clock.monotonic(), group.journal.changes, {
         all: this.#writeAll,
-        short: this.groups.short,
+        room: this.groups.room,
       })
       const parts = group.journal.finish()
       let bytes = 0

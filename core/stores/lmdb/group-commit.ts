@@ -2,7 +2,7 @@
 // transaction. One commit at a time; the next group fills meanwhile.
 
 import { OutcomeUnknown, StoreUnavailable } from '../../errors.js'
-import { JournalWriter } from './journal-codec.js'
+import { JournalWriter, PART_SIZE, PART_SIZE_SHORT } from './journal-codec.js'
 
 /** Resolves when everything of the group is stored; rejects with StoreUnavailable or OutcomeUnknown. */
 export interface Group {
@@ -21,6 +21,10 @@ interface OpenGroup extends Group {
 }
 
 export interface GroupCommitHooks {
+  /** Is there room for new messages? */
+  mayGrow(): boolean
+  /** So little that what can wait should take none? */
+  tight(): boolean
   /** Runs all writes of the group in one transaction; resolves when it is durable. */
   commit(group: Group): Promise<void>
   /** The group is stored. Called before its waiters continue. */
@@ -102,9 +106,13 @@ export class GroupCommit {
     return this.#upkeep.resting(this.#monotonic())
   }
 
-  /** New messages did not find room the last time: what can wait should take none. */
-  get short(): boolean {
-    return this.#growth.troubled
+  /**
+   * How much room there is for what can wait: `short` after new messages did not find any, `none` after even a group without
+   * new messages failed.
+   */
+  get room(): 'plenty' | 'short' | 'none' {
+    if (this.#upkeep.troubled) return 'none'
+    return this.#growth.troubled || this.#hooks.tight() ? 'short' : 'plenty'
   }
 
   /**
@@ -116,7 +124,12 @@ export class GroupCommit {
     if (this.#upkeep.resting(now) || (grows && this.#growth.resting(now))) {
       throw new StoreUnavailable('the store could not write; it is tried again shortly')
     }
-    this.#open ??= createGroup(this.#next++)
+    if (grows && !this.#hooks.mayGrow()) {
+      throw new StoreUnavailable(
+        'the disk is almost full: new messages are refused until messages are handled or room is made',
+      )
+    }
+    this.#open ??= createGroup(this.#next++, this.room === 'plenty' ? PART_SIZE : PART_SIZE_SHORT)
     if (grows) this.#open.grows = true
     this.#schedule()
     return this.#open
@@ -199,7 +212,7 @@ export class GroupCommit {
   }
 }
 
-function createGroup(number: number): OpenGroup {
+function createGroup(number: number, partSize: number): OpenGroup {
   let resolve: () => void = () => undefined
   let reject: (error: Error) => void = () => undefined
   const done = new Promise<void>((yes, no) => {
@@ -208,5 +221,5 @@ function createGroup(number: number): OpenGroup {
   })
   // Whoever waits sees the error; a group that nobody waits for must not end the process.
   done.catch(() => undefined)
-  return { number, journal: new JournalWriter(), writes: [], grows: false, done, resolve, reject }
+  return { number, journal: new JournalWriter(partSize), writes: [], grows: false, done, resolve, reject }
 }

@@ -17,7 +17,9 @@ import { type LogEntry, readEntry, writeEntry } from './message-codec.js'
 const FORMAT = 1
 const KIND = { append: 1, epoch: 2, ack: 3, takeBack: 4, exception: 5, subscription: 6 } as const
 /** A part is closed when it is larger; a change is never split. Bytes. */
-const PART_SIZE = 1 << 20
+export const PART_SIZE = 1 << 20
+/** Where space is short: such parts need no run of free pages. */
+export const PART_SIZE_SHORT = 1_500
 const HASH_SIZE = 16
 const NO_HASH = new Uint8Array(HASH_SIZE)
 
@@ -42,14 +44,19 @@ export type Change = { readonly device: string; readonly number: number } & (
 export class JournalWriter {
   readonly #out = new ByteWriter(16_384)
   readonly #parts: Buffer[] = []
+  readonly #partSize: number
   #changes = 0
+
+  constructor(partSize: number) {
+    this.#partSize = partSize
+  }
 
   get changes(): number {
     return this.#changes
   }
 
   #begin(kind: number, state: InboxState): ByteWriter {
-    if (this.#out.length > PART_SIZE) this.#parts.push(this.#out.take())
+    if (this.#out.length > this.#partSize) this.#parts.push(this.#out.take())
     if (this.#out.length === 0) this.#out.u8(FORMAT)
     this.#changes++
     this.#out.u8(kind)

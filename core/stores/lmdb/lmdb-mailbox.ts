@@ -47,6 +47,9 @@ export class LmdbMailbox implements Mailbox {
 
   async append(items: readonly NewMessage[]): Promise<readonly AppendResult[]> {
     this.#open()
+    let bytes = 0
+    for (const item of items) bytes += item.payload.byteLength
+    this.#engine.makeSureOfRoom(bytes)
     const now = this.#engine.clock.now()
     const results: AppendResult[] = []
     let group = 0

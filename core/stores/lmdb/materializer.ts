@@ -6,6 +6,7 @@ import type { DedupIndex } from './dedup-index.js'
 import type { Directory } from './directory.js'
 import { ByteWriter } from './bytes.js'
 import type { DedupEntry, InboxState } from './inbox-state.js'
+import { readChanges } from './journal-codec.js'
 import { writeEntry } from './message-codec.js'
 import { encodeRecord } from './record-codec.js'
 import { deviceKey, journalKey, messageKey, type Tables } from './tables.js'
@@ -20,6 +21,9 @@ export interface MaterializerOptions {
 }
 
 export const MATERIALIZER_DEFAULTS: MaterializerOptions = { delayMs: 2_000, journalMax: 64 << 20, quota: 512 }
+
+/** The whole journal is searched for what is not needed this often at most. Milliseconds. */
+const CUT_INTERVAL = 1_000
 
 interface JournalGroup {
   readonly group: number
@@ -39,12 +43,17 @@ export class Materializer {
   #inCommit: Array<() => void> = []
   #journal: JournalGroup[] = []
   #journalBytes = 0
+  #cutAt = -Infinity
 
   constructor(tables: Tables, directory: Directory, dedup: DedupIndex, options: MaterializerOptions) {
     this.#tables = tables
     this.#directory = directory
     this.#dedup = dedup
     this.#options = options
+  }
+
+  get journalBytes(): number {
+    return this.#journalBytes
   }
 
   get waiting(): number {
@@ -89,15 +98,22 @@ export class Materializer {
   }
 
   /**
-   * Inside the transaction of `group`: does work for states whose time has come. `all`: for every state. `short`: space has
-   * run out, so only what takes none: messages stay in the journal and in memory.
+   * Inside the transaction of `group`: does work for states whose time has come. `all`: for every state. With little room
+   * only what needs none: states with messages to copy stay in the journal and in memory.
    */
-  run(group: number, now: number, changes: number, { all = false, short = false } = {}): void {
-    let quota = all ? Infinity : Math.max(this.#options.quota, changes * 2)
-    const due = this.#journalBytes > this.#options.journalMax || all ? Infinity : now - this.#options.delayMs
+  run(
+    group: number,
+    now: number,
+    changes: number,
+    { all, room }: { readonly all: boolean; readonly room: 'plenty' | 'short' | 'none' },
+  ): void {
+    if (room === 'none') return
+    const short = room === 'short'
+    let quota = all && !short ? Infinity : Math.max(this.#options.quota, changes * 2)
+    const due = this.#journalBytes > this.#options.journalMax || all || short ? Infinity : now - this.#options.delayMs
     for (const state of this.#queue) {
       if (state.dirtySince > due || quota <= 0) break
-      if (short && (state.copied < state.head || state.recent !== null)) {
+      if (short && state.cursor < state.head) {
         quota -= this.#deleteHandled(state, quota)
         continue
       }
@@ -105,7 +121,11 @@ export class Materializer {
       if (used < 0) break
       quota -= used
     }
-    this.#cutJournal(group)
+    if (!short) this.#cutJournal(group)
+    else if (now - this.#cutAt >= CUT_INTERVAL) {
+      this.#cutAt = now
+      this.#cutAnywhere(group)
+    }
   }
 
   /** After the commit: what was written is on disk. */
@@ -181,16 +201,42 @@ export class Materializer {
     return written.size
   }
 
+  /** Every change before the oldest changed state's first one is in a record. */
   #cutJournal(group: number): void {
     const oldest = this.#queue.values().next().value
     const needed = oldest === undefined ? group : oldest.dirtyGroup
     let drop = 0
     for (const entry of this.#journal) {
       if (entry.group >= needed) break
-      for (let part = 0; part < entry.parts; part++) void this.#tables.journal.remove(journalKey(entry.group, part))
-      this.#journalBytes -= entry.bytes
+      this.#remove(entry)
       drop++
     }
     if (drop > 0) this.#journal.splice(0, drop)
+  }
+
+  /** Also groups behind the oldest changed state, when each of their changes is in a record: reads the whole journal. */
+  #cutAnywhere(group: number): void {
+    this.#journal = this.#journal.filter((entry) => {
+      if (entry.group >= group || this.#isNeeded(entry)) return true
+      this.#remove(entry)
+      return false
+    })
+  }
+
+  #isNeeded(entry: JournalGroup): boolean {
+    for (let part = 0; part < entry.parts; part++) {
+      const value = this.#tables.journal.get(journalKey(entry.group, part))
+      if (value === undefined) continue
+      for (const { device, number } of readChanges(value)) {
+        const state = this.#directory.get(device)
+        if (state !== null && state.number === number && state.recordGroup < entry.group) return true
+      }
+    }
+    return false
+  }
+
+  #remove(entry: JournalGroup): void {
+    for (let part = 0; part < entry.parts; part++) void this.#tables.journal.remove(journalKey(entry.group, part))
+    this.#journalBytes -= entry.bytes
   }
 }

@@ -54,7 +54,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
       checkFormat(path, tables)
       const generation = beginGeneration(tables, options.durability)
       const clock = options.clock ?? systemClock
-      const engine = new Engine({ tables, limits: options.limits, clock, log: options.log, generation })
+      const engine = new Engine({ folder: path, tables, limits: options.limits, clock, log: options.log, generation })
       const maintenance = startMaintenance(engine)
       const mailbox = new LmdbMailbox(engine)
       const credentials = new LmdbCredentials(engine)

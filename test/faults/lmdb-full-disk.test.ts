@@ -1,0 +1,32 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import t from 'tap'
+
+const folder = `${t.testdir()}/small`
+mkdirSync(folder)
+const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder]).status === 0
+if (mounted) t.teardown(() => void spawnSync('umount', [folder]))
+
+void t.test(
+  'lmdb on a full disk: accepts stop, what was accepted stays, acks make room',
+  { skip: mounted ? false : 'needs a small file system: run as root, so that a tmpfs of 12 MiB can be mounted' },
+  async (t) => {
+    const result = spawnSync(process.execPath, ['--import=tsx', 'test/support/full-disk-child.ts', `${folder}/data`], {
+      encoding: 'utf8',
+      timeout: 120_000,
+    })
+    const last = result.stdout.trim().split('\n').at(-1) ?? ''
+    t.match(last, /^\{/, `it printed a report; else its errors: ${result.stderr.slice(-2000)}`)
+    const report: unknown = JSON.parse(last)
+    t.match(report, {
+      filled: true,
+      acceptedAtFull: (count: number) => count > 500,
+      refusals: ['store_unavailable'],
+      lostAtFull: 0,
+      freed: true,
+      resumed: true,
+      lostAfter: 0,
+      lostReopened: 0,
+    })
+  },
+)
