@@ -73,6 +73,60 @@ export function purgeConformance(t: Test, factory: StoreFactory): void {
       t.equal(info?.pending ?? 0, kept.length)
     }
   })
+
+  t.test('purge: of a stored device, calls at the same moment see it or do not, and none brings it back', async (t) => {
+    const store = await openStore(t, factory)
+    const looks: Array<(mailbox: Mailbox, device: string) => Promise<unknown>> = [
+      (m, d) => m.info(d),
+      (m, d) => m.state(d, 1, null),
+      (m, d) => m.peek(d, { after: 0, limit: 9, maxBytes: 9999 }),
+      (m, d) => m.heads([{ device: d, acked: null }]),
+      (m) => m.list({ after: null, limit: 100 }),
+      (m, d) => m.cancel(d, 1, null),
+      (m, d) => m.ack([{ device: d, position: { epoch: 'e', seq: 1 } }]),
+      (m, d) => m.release(d, 'c'),
+    ]
+    for (const [i, look] of looks.entries()) {
+      const device = `d${i}`
+      await fill(store.mailbox, device, 2)
+      await store.reopen() // a driver may keep nothing in memory of what it has not touched
+      await store.mailbox.info(device)
+      await Promise.all([look(store.mailbox, device), store.mailbox.purge(device), look(store.mailbox, device)])
+      t.equal(await store.mailbox.info(device), null, `${look.toString()}: purged`)
+    }
+    await store.reopen()
+    t.strictSame(await store.mailbox.list({ after: null, limit: 100 }), { devices: [], next: null })
+  })
+
+  t.test('purge: an append at the same moment goes to the old history or begins a new one', async (t) => {
+    const store = await openStore(t, factory)
+    const devices = range(1, 10).map((i) => `d${i}`)
+    const appended = new Map<string, string>()
+    for (const device of devices) {
+      const old = await fill(store.mailbox, device, 5, { dedupId: null })
+      const [, result] = await Promise.all([
+        store.mailbox.purge(device),
+        push(store.mailbox, device, { payload: 'new' }),
+      ])
+      if (result.epoch === old.epoch)
+        t.equal(await store.mailbox.info(device), null, 'appended, then purged with the rest')
+      else {
+        t.equal(result.seq, 1)
+        appended.set(device, result.epoch)
+      }
+    }
+    await store.reopen()
+    for (const device of devices) {
+      const info = await store.mailbox.info(device)
+      const epoch = appended.get(device)
+      if (epoch === undefined) t.equal(info, null)
+      else {
+        t.match(info, { head: 1, pending: 1, epoch }, 'accepted, so it is there')
+        const peek = await store.mailbox.peek(device, { after: 0, limit: 9, maxBytes: 9999 })
+        t.equal(Buffer.from(peek?.messages[0]?.message.payload ?? '').toString(), 'new')
+      }
+    }
+  })
 }
 
 export function reopenConformance(t: Test, factory: StoreFactory): void {
