@@ -1,11 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
 
-const folder = `${t.testdir()}/small`
-mkdirSync(folder)
+const folder = mkdtempSync(join(tmpdir(), 'postrider-small-'))
 const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder]).status === 0
-if (mounted) t.teardown(() => void spawnSync('umount', [folder]))
+t.teardown(() => {
+  if (mounted) spawnSync('umount', [folder])
+  rmSync(folder, { recursive: true, force: true })
+})
 
 void t.test(
   'lmdb on a full disk: accepts stop, what was accepted stays, acks make room',
