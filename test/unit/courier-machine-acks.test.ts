@@ -106,8 +106,7 @@ void t.test('send window: finds ids by distance through growth, wrap-around and 
     t.equal(window.bytes, window.count * 10)
     while (waiting.length > round % 20) {
       const left = window.settle(waiting.shift() ?? -1)
-      if (left !== 1 || window.leftSeq !== oldest++)
-        return t.fail(`round ${round}: ${left} left, seq ${window.leftSeq}`)
+      if (left !== 1 || window.leftSeq !== oldest++) throw new Error(`round ${round}: ${left} left, or not in order`)
     }
     window.trim()
   }
