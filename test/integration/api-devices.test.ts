@@ -39,14 +39,15 @@ void tap.test('devices: the list, in pages, by presence', async (t) => {
 
   async function all(query: string): Promise<unknown[]> {
     const found: unknown[] = []
-    let next: unknown = null
+    let next: string | null = null
     do {
-      const after: string = next === null ? '' : `&after=${encodeURIComponent(String(next))}`
+      const after: string = next === null ? '' : `&after=${encodeURIComponent(next)}`
       const page = await api.call('GET', `/v1/devices?${query}${after}`)
       t.equal(page.status, 200)
       const devices = at(page.body, 'devices')
       if (Array.isArray(devices)) found.push(...devices.map((device) => at(device, 'device')))
-      next = at(page.body, 'next')
+      const more = at(page.body, 'next')
+      next = typeof more === 'string' ? more : null
     } while (next !== null)
     return found
   }
@@ -94,7 +95,7 @@ void tap.test('peek: shows what is pending so that pushing it again makes the sa
   for (const raw of pushed) t.equal((await api.call('POST', '/v1/devices/d/messages', { raw })).status, 202)
   const page = await api.call('GET', '/v1/devices/d/messages')
   const messages = at(page.body, 'messages')
-  if (!Array.isArray(messages)) return t.fail('no messages')
+  if (!Array.isArray(messages)) throw new Error('no messages')
   t.match(messages, [
     {
       seq: 1,

@@ -248,7 +248,7 @@ void tap.test('push: only JSON in UTF-8 without encoding is taken', async (t) =>
 void tap.test('push: neither payloads nor keys are told back or counted on', async (t) => {
   const api = await startApi(t)
   const secret = 'tell-nobody'
-  const bad = [`{"payload":"${secret}`, `{"payload":"${secret}","ttl":"${secret}"}`, `${secret}`]
+  const bad = [`{"payload":"${secret}`, `{"payload":"${secret}","ttl":"${secret}"}`, secret]
   for (const raw of bad) {
     const answer = await api.call('POST', MESSAGES('d'), { raw })
     t.equal(answer.status, 400)

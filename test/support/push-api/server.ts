@@ -109,10 +109,10 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
   const url = `http://127.0.0.1:${port}`
 
   async function call(method: string, target: string, request: CallOptions = {}): Promise<Answer> {
-    const { key = ADMIN_KEY, json, raw, type = 'application/json' } = request
+    const { key: bearer = ADMIN_KEY, json, raw, type = 'application/json' } = request
     const body = raw ?? (json === undefined ? undefined : JSON.stringify(json))
     const headers: Record<string, string> = { ...request.headers }
-    if (key !== null) headers.authorization = `Bearer ${key}`
+    if (bearer !== null) headers.authorization = `Bearer ${bearer}`
     if (body !== undefined && type !== '') headers['content-type'] = type
     const response = await fetch(url + target, { method, headers, ...(body === undefined ? {} : { body }) })
     const text = await response.text()
