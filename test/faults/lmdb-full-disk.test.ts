@@ -22,9 +22,9 @@ void t.test(
     const last = result.stdout.trim().split('\n').at(-1) ?? ''
     t.match(last, /^\{/, `it printed a report; else its errors: ${result.stderr.slice(-2000)}`)
     const report: unknown = JSON.parse(last)
+    t.match(last, /"acceptedAtFull":[1-9][0-9]{3}/, 'thousands of messages were accepted before')
     t.match(report, {
       filled: true,
-      acceptedAtFull: (count: number) => count > 500,
       refusals: ['store_unavailable'],
       lostAtFull: 0,
       freed: true,

@@ -10,6 +10,9 @@ export class Directory {
   /** Loaded or become clean since the last sweep: perhaps of no use in memory. */
   readonly #loose = new Set<InboxState>()
 
+  /** Purged, while their records are still on disk: how often. */
+  readonly #hidden = new Map<string, number>()
+
   constructor(tables: Tables) {
     this.#tables = tables
   }
@@ -22,6 +25,7 @@ export class Directory {
   get(device: string): InboxState | null {
     const resident = this.#resident.get(device)
     if (resident !== undefined) return resident
+    if (this.#hidden.has(device)) return null
     const record = this.#tables.devices.get(deviceKey(device))
     if (record === undefined) return null
     const state = decodeRecord(device, record)
@@ -41,6 +45,17 @@ export class Directory {
   remove(state: InboxState): void {
     if (this.#resident.get(state.device) === state) this.#resident.delete(state.device)
     this.#loose.delete(state)
+  }
+
+  /** The record on disk is not there any more, as far as anybody may see; until `unhide`. */
+  hide(device: string): void {
+    this.#hidden.set(device, (this.#hidden.get(device) ?? 0) + 1)
+  }
+
+  unhide(device: string): void {
+    const times = this.#hidden.get(device) ?? 0
+    if (times > 1) this.#hidden.set(device, times - 1)
+    else this.#hidden.delete(device)
   }
 
   /** The state may have become idle. */
@@ -65,6 +80,7 @@ export class Directory {
   clear(): void {
     this.#resident.clear()
     this.#loose.clear()
+    this.#hidden.clear()
   }
 
   /** Ids on disk after `after`, in order of bytes; new devices are there as soon as they are answered. */

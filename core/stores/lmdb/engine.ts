@@ -136,8 +136,10 @@ export class Engine {
     state.purged = true
     state.claim = null
     this.directory.remove(state)
+    this.directory.hide(state.device)
     this.#materializer.forget(state)
     group.writes.push(() => {
+      this.#materializer.afterCommit(() => this.directory.unhide(state.device))
       void this.tables.devices.remove(deviceKey(state.device))
       void this.tables.garbage.put(numberKey(state.number), Buffer.alloc(1))
     })

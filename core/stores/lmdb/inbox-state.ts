@@ -171,16 +171,19 @@ export class InboxState {
     return ackedSeq(this.epochs, this.head, position)
   }
 
-  /** The exceptions that an ack up to `seq` takes back, because they were on the wire. */
-  takenBack(seq: number): readonly ExceptionRange[] {
+  /** What an ack up to `seq` takes back of the exceptions, because it was on the wire. */
+  takenBack(seq: number): ReadonlyArray<{ readonly from: number; readonly to: number }> {
     if (this.exceptions.length === 0) return NO_RANGES
-    const found = this.exceptions.filter((range) => range.onWire && range.to <= seq)
-    return found.length === 0 ? NO_RANGES : found
+    const found = this.exceptions.filter((range) => range.onWire && range.from <= seq)
+    return found.length === 0 ? NO_RANGES : found.map(({ from, to }) => ({ from, to: Math.min(to, seq) }))
   }
 
-  /** To be called when the cursor has passed the range: its messages are handled then. */
-  takeBack(range: { readonly from: number; readonly to: number }): void {
-    this.exceptions = this.exceptions.filter((r) => r.from !== range.from || r.to !== range.to)
+  /** To be called when the cursor has passed the exception: its messages are handled then, and no longer weigh. */
+  takeBack(taken: { readonly from: number; readonly to: number }): void {
+    this.exceptions = this.exceptions.flatMap((range) => {
+      if (range.from !== taken.from) return [range]
+      return range.to === taken.to ? [] : [{ ...range, from: taken.to + 1 }]
+    })
   }
 
   /** Moves the cursor to `seq`, and over the exceptions there; never back. */
@@ -202,7 +205,6 @@ export class InboxState {
   #setCursor(to: number, cumulative: number): void {
     this.cursor = to
     this.cursorCumulative = cumulative
-    if (to > this.sent) this.sent = to
     this.#dropTail(to)
     if (this.pending === 0) this.nextExpiry = Infinity
   }

@@ -7,6 +7,7 @@ import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { StartupError } from '../../errors.js'
+import { EXIT } from '../../exit-codes.js'
 import { randomId } from '../../random-id.js'
 import { metaKey, type Tables } from './tables.js'
 
@@ -27,6 +28,7 @@ export async function takeLock(path: string, tables: Tables): Promise<Lock> {
       if (owner !== null && (await isAlive(path, owner))) {
         throw new StartupError(
           `the data folder ${path} is served by another process; stop it first, or give another folder with --store`,
+          { exitCode: EXIT.busy.code },
         )
       }
       if (replaceOwner(tables, owner, name)) {

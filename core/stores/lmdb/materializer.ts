@@ -128,6 +128,11 @@ export class Materializer {
     }
   }
 
+  /** Inside a transaction: `effect` runs when it is committed. */
+  afterCommit(effect: () => void): void {
+    this.#inCommit.push(effect)
+  }
+
   /** After the commit: what was written is on disk. */
   committed(): void {
     const done = this.#inCommit

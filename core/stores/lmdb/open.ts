@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { type Clock, systemClock } from '../../clock.js'
 import { StartupError } from '../../errors.js'
+import { EXIT } from '../../exit-codes.js'
 import type { Logger } from '../../log.js'
 import type { Credentials } from '../../ports/credentials.js'
 import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
@@ -112,7 +113,10 @@ function openEnvironment(path: string, durability: 'disk' | 'process'): RootData
     })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new StartupError(`the data folder ${path} cannot be used: ${reason}`, { cause: error })
+    throw new StartupError(`the data folder ${path} cannot be used: ${reason}`, {
+      cause: error,
+      exitCode: EXIT.cannotCreate.code,
+    })
   }
 }
 
