@@ -145,10 +145,10 @@ export function reopenConformance(t: Test, factory: StoreFactory): void {
       peeks: await Promise.all(
         ['a', 'b', 'c'].map(async (device) => {
           const peek = await store.mailbox.peek(device, { after: 0, limit: 99, maxBytes: 1 << 20 })
-          return peek?.messages.map(({ epoch, message }) => ({
+          return peek?.messages.map(({ epoch, message: { payload, ...rest } }) => ({
             epoch,
-            ...message,
-            payload: Buffer.from(message.payload).toString('hex'),
+            ...rest,
+            payload: Buffer.from(payload).toString('hex'),
           }))
         }),
       ),

@@ -91,7 +91,8 @@ export class Side {
       case 'list':
         return this.#list(op.limit, op.online)
       case 'ensure':
-        return mailbox.ensure(op.device)
+        await mailbox.ensure(op.device)
+        return null
       case 'purge':
         return mailbox.purge(op.device)
       case 'advance':
