@@ -37,6 +37,8 @@ export interface ApiLimits {
   readonly queueMax: number
   readonly queueMaxBytes: number
   readonly queueMaxAgeMs: number
+  /** A push that the store has not answered after so many milliseconds is answered `outcome_unknown`. */
+  readonly appendTimeoutMs: number
   /** Bytes of request bodies that are being received, over all connections. */
   readonly receivingMaxBytes: number
   /** A request must have arrived whole after so many milliseconds. */
@@ -53,6 +55,7 @@ export const DEFAULT_API_LIMITS: ApiLimits = {
   queueMax: 50_000,
   queueMaxBytes: 64 * 1024 * 1024,
   queueMaxAgeMs: 2_000,
+  appendTimeoutMs: 10_000,
   receivingMaxBytes: 256 * 1024 * 1024,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 72_000,

@@ -2,6 +2,7 @@ import { messageSize, type NewMessage } from '../../core/model/message.js'
 import { PostriderError } from '../../core/errors.js'
 import type { Notice } from '../../core/ports/bus.js'
 import type { AppendAccepted, AppendRefused, AppendResult, Claim } from '../../core/ports/mailbox.js'
+import type { Ticket } from '../overload.js'
 import type { Refusal } from '../problem.js'
 import type { ServiceContext } from './context.js'
 
@@ -12,16 +13,29 @@ const UNAVAILABLE: AppendRefused = { ok: false, code: 'store_unavailable' }
  * Appends through the bounded queue, and tells the owner nodes. One result for every message, in order; a store that fails
  * as a whole fails every message. Throws `overloaded` before anything is stored.
  *
- * An error of the program counts as an unknown outcome: the store may have been changed before it.
+ * A store that does not answer in time leaves the outcome unknown. The messages keep their place in the queue until it
+ * does: they are still held.
  */
-export async function append(
-  context: ServiceContext,
-  messages: readonly NewMessage[],
-): Promise<readonly AppendResult[]> {
-  if (messages.length === 0) return []
+export function append(context: ServiceContext, messages: readonly NewMessage[]): Promise<readonly AppendResult[]> {
+  if (messages.length === 0) return Promise.resolve([])
   let bytes = 0
   for (const message of messages) bytes += messageSize(message)
-  const ticket = context.queue.enter(messages.length, bytes)
+  const stored = store(context, messages, context.queue.enter(messages.length, bytes))
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(messages.map(() => UNKNOWN)), context.limits.appendTimeoutMs)
+    void stored.then((results) => {
+      clearTimeout(timer)
+      resolve(results)
+    })
+  })
+}
+
+/** Never rejects. An error of the program counts as an unknown outcome: the store may have been changed before it. */
+async function store(
+  context: ServiceContext,
+  messages: readonly NewMessage[],
+  ticket: Ticket,
+): Promise<readonly AppendResult[]> {
   try {
     const results = await context.mailbox.append(messages)
     announce(context, messages, results)

@@ -1,6 +1,8 @@
+import fastify from 'fastify'
 import tap from 'tap'
 import { ERROR_CODES } from '../../protocol/codes.js'
 import { CALLS_NOT_BUILT } from '../../push-api/routes/not-built.js'
+import { NAMED_SCHEMAS } from '../../push-api/schemas/all.js'
 import { at, isProblem, startApi } from '../support/push-api/server.js'
 
 const object = (value: unknown): Record<string, unknown> =>
@@ -92,4 +94,39 @@ void tap.test('openapi: every operation is whole, every reference resolves', asy
   t.strictSame(Object.keys(object(content)), ['application/json', 'application/x-ndjson'])
   const parameters = at(body, 'paths', '/v1/devices/{id}/messages', 'post', 'parameters')
   t.match(JSON.stringify(parameters), /idempotency-key/i)
+})
+
+void tap.test('openapi: what the calls answer is what the document says', async (t) => {
+  const api = await startApi(t)
+  // A server that validates bodies against the named schemas: the judge of the answers.
+  const judge = fastify({ ajv: { customOptions: { coerceTypes: false, removeAdditional: false } } })
+  t.teardown(() => judge.close())
+  for (const schema of NAMED_SCHEMAS) judge.addSchema(schema)
+  for (const { $id } of NAMED_SCHEMAS) {
+    if (typeof $id === 'string') judge.post(`/${$id}`, { schema: { body: { $ref: `${$id}#` } } }, () => 'ok')
+  }
+  async function answers(schema: string, method: string, path: string, json?: unknown): Promise<unknown> {
+    const answer = await api.call(method, path, json === undefined ? {} : { json })
+    const headers = { 'content-type': 'application/json' }
+    const verdict = await judge.inject({ method: 'POST', url: `/${schema}`, headers, payload: answer.text })
+    t.equal(verdict.statusCode, 200, `${method} ${path} answers a ${schema} (${verdict.body}, ${answer.text})`)
+    return answer.body
+  }
+  const push = { payload: { a: 1 }, dedupId: 'k', ttl: 60, attributes: { a: 'b' } }
+  await answers('Accepted', 'POST', '/v1/devices/d/messages', push)
+  await answers('Accepted', 'POST', '/v1/devices/d/messages', push)
+  await answers('Problem', 'POST', '/v1/devices/d/messages', { ...push, payload: 'other' })
+  await answers('Problem', 'POST', '/v1/devices/d/messages', { ...push, ttl: -1 })
+  const messages = [{ device: 'd', payload: 'x' }, { devices: ['d', 'a b'], payload: 'x' }, {}]
+  await answers('BatchResults', 'POST', '/v1/messages', { messages })
+  await api.mailbox.claim('d', { node: 'n', claimId: 'c' }, { force: false })
+  await answers('Device', 'GET', '/v1/devices/d')
+  await answers('Devices', 'GET', '/v1/devices')
+  await answers('PendingMessages', 'GET', '/v1/devices/d/messages')
+  await answers('MessageState', 'GET', '/v1/devices/d/messages/1')
+  await answers('Cancelled', 'DELETE', '/v1/devices/d/messages/1')
+  await answers('Token', 'POST', '/v1/devices/d/token', {})
+  await answers('NewKey', 'POST', '/v1/keys', { name: 'n', scopes: ['read'] })
+  await answers('Keys', 'GET', '/v1/keys')
+  await answers('Problem', 'GET', '/v1/devices/nobody')
 })

@@ -170,6 +170,22 @@ void tap.test('overload: the queue is bounded by the age of the oldest request',
   t.equal((await push()).status, 202)
 })
 
+void tap.test('overload: a store that does not answer in time leaves the outcome unknown', async (t) => {
+  const gate = new Gate()
+  const api = await startApi(t, { limits: { appendTimeoutMs: 100 }, wrap: gate.wrap })
+  const json = { payload: 'x', dedupId: 'k' }
+  const unknown = await api.call('POST', '/v1/devices/d/messages', { json })
+  isProblem(t, unknown, 503, 'outcome_unknown', /same dedupId/)
+  t.match(unknown.headers.get('retry-after') ?? '', /^[1-9]/)
+  t.equal(api.api.queue.count, 1, 'it is still held')
+  gate.open()
+  await until(() => api.api.queue.count === 0)
+  t.match(await api.call('POST', '/v1/devices/d/messages', { json }), {
+    status: 200,
+    body: { seq: 1, duplicate: true },
+  })
+})
+
 void tap.test('overload: bodies that are arriving are bounded too', async (t) => {
   const api = await startApi(t, { limits: { receivingMaxBytes: 256 * 1024 } })
   const json = { payload: 'x'.repeat(200 * 1024) }
