@@ -1,7 +1,7 @@
 import tap from 'tap'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { readRepositoryFile, repositoryRoot } from '../support/repository.js'
+import { dirname, join } from 'node:path/posix'
+import { importsOf, readRepositoryFile, repositoryFiles, repositoryRoot } from '../support/repository.js'
 
 interface Guarantee {
   readonly id: string
@@ -54,4 +54,22 @@ await tap.test('guarantees: every guarantee names a test, and each named test ex
       t.ok(found, `${id}: ${file} has a test “${title}”`)
     }
   }
+})
+
+await tap.test('guarantees: a named suite is run by a test', async (t) => {
+  const runTests = repositoryFiles().filter((path) => path.endsWith('.test.ts'))
+  const reached = new Set<string>()
+  const reach = (path: string): void => {
+    if (reached.has(path) || !existsSync(join(repositoryRoot, path))) return
+    reached.add(path)
+    for (const { specifier } of importsOf(readRepositoryFile(path))) {
+      if (specifier.startsWith('.')) reach(join(dirname(path), specifier).replace(/\.js$/, '.ts'))
+    }
+  }
+  for (const path of runTests) reach(path)
+  const named = new Set(guarantees.flatMap(({ tests }) => tests.map(({ file }) => file)))
+  t.same(
+    [...named].filter((file) => !reached.has(file)),
+    [],
+  )
 })
