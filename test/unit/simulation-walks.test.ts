@@ -9,7 +9,12 @@ const long = process.env['CI_LONG'] === '1'
 const given = process.env['SIMULATION_SEED']
 const STEPS = 300
 
-void t.test('simulation: random walks with every fault keep every invariant', { timeout: 900_000 }, async (t) => {
+if (long) {
+  t.setTimeout(3_600_000)
+  t.comment('timeout=3600000') // the runner's own limit for this file
+}
+
+void t.test('simulation: random walks with every fault keep every invariant', { timeout: 3_600_000 }, async (t) => {
   const first = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given)
   const walks = given !== undefined ? 1 : long ? 60_000 : 800
   let steps = 0
