@@ -16,10 +16,12 @@ void t.test('kill: SIGKILL under load, and every accepted message arrives, in or
   const server = await TestServer.start(t, { flags: ['--inbox-max', '50000'] })
   const ledger = new RoadLedger()
   const prompt = await Promise.all(names('prompt', 20).map((id) => roadDevice(t, server, ledger, id)))
-  const kept1 = await Promise.all(names('kept', 6).map((id) => roadDevice(t, server, ledger, id, { clean: false })))
+  const remembered = await Promise.all(
+    names('kept', 6).map((id) => roadDevice(t, server, ledger, id, { clean: false })),
+  )
   // These have messages in flight at any moment.
   const slow = await Promise.all(names('slow', 6).map((id) => roadDevice(t, server, ledger, id, { ackDelayMs: 120 })))
-  const plain = [...prompt, ...kept1, ...slow]
+  const plain = [...prompt, ...remembered, ...slow]
   for (const device of plain) device.start()
   const libraries = await Promise.all([
     ...names('mqttjs', 3).map((id) => mqttjsDevice(t, server, ledger, id)),
@@ -43,7 +45,11 @@ void t.test('kill: SIGKILL under load, and every accepted message arrives, in or
       'all devices to be connected',
       () => online.every(({ ready }) => ready),
       20_000,
-      () => `missing: ${online.filter(({ ready }) => !ready).map(({ device }) => device)}`,
+      () =>
+        `missing: ${online
+          .filter(({ ready }) => !ready)
+          .map(({ device }) => device)
+          .join()}`,
     )
 
   await allReady()

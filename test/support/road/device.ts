@@ -16,8 +16,8 @@ export interface RoadDeviceOptions {
   readonly filter?: string
   /** How long it takes to handle what came in one read; null: it never acknowledges. Default 0. */
   readonly ackDelayMs?: number | null
-  /** False: a connection that ends is not replaced. */
-  readonly comesBack?: boolean
+  /** Its first connection reads nothing after CONNACK, until `resume`. */
+  readonly stallsFirst?: boolean
   /** Called for every message: how long it was on the road. */
   readonly onLatency?: (ms: number) => void
 }
@@ -76,6 +76,13 @@ export class RoadDevice {
     this.#socket?.resume()
   }
 
+  /** Reads what the kernel has, at most one buffer of it, and stalls again. */
+  readOnce(): void {
+    const socket = this.#socket
+    socket?.once('data', () => socket.pause())
+    socket?.resume()
+  }
+
   send(packet: Packet): void {
     this.#socket?.write(mqttPacket.generate(packet))
   }
@@ -108,6 +115,7 @@ export class RoadDevice {
         notes = ledger.connected(device)
         const topic = this.#options.filter ?? `inbox/${device}/+`
         this.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos: 1 }] })
+        if (this.#options.stallsFirst === true && this.connections === 1) this.stall()
       } else if (packet.cmd === 'connack') {
         const code = packet.returnCode ?? -1
         this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
@@ -126,8 +134,7 @@ export class RoadDevice {
           this.ends++
           this.endedAt = performance.now()
         }
-        if (this.#running && this.#options.comesBack !== false)
-          this.#retry = setTimeout(() => this.#connect(), 30 + Math.random() * 70)
+        if (this.#running) this.#retry = setTimeout(() => this.#connect(), 30 + Math.random() * 70)
         resolve()
       })
     })
