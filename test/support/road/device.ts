@@ -18,6 +18,8 @@ export interface RoadDeviceOptions {
   readonly ackDelayMs?: number | null
   /** Its first connection reads nothing after CONNACK, until `resume`. */
   readonly stallsFirst?: boolean
+  /** False: a connection that ends is not replaced. */
+  readonly returns?: boolean
   /** Called for every message: how long it was on the road. */
   readonly onLatency?: (ms: number) => void
 }
@@ -134,7 +136,8 @@ export class RoadDevice {
           this.ends++
           this.endedAt = performance.now()
         }
-        if (this.#running) this.#retry = setTimeout(() => this.#connect(), 30 + Math.random() * 70)
+        if (this.#running && this.#options.returns !== false)
+          this.#retry = setTimeout(() => this.#connect(), 30 + Math.random() * 70)
         resolve()
       })
     })
