@@ -34,7 +34,13 @@ t.test('device id: neither empty, nor a path that URL libraries fold away, nor a
 t.test('device id: any string is one exactly when the rule says so', async () => {
   const rule = (id: string): boolean => {
     const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@-'
-    return id.length >= 1 && id.length <= 128 && Array.from(id).every((c) => letters.includes(c)) && id !== '.' && id !== '..'
+    return (
+      id.length >= 1 &&
+      id.length <= 128 &&
+      Array.from(id).every((c) => letters.includes(c)) &&
+      id !== '.' &&
+      id !== '..'
+    )
   }
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),

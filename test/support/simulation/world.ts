@@ -1,3 +1,5 @@
+// More than 400 lines: all steps read and write the one state, and each is only to be judged beside the others.
+//
 // What can happen in a simulated world, and what must never: the real courier machines between a reference inbox, a plain
 // device and a producer. Every step is atomic, and any step that is possible may be the next; a timeout is a step that may
 // come at any moment, a slow or frozen node one whose steps come late. Invariants:
