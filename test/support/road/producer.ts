@@ -19,6 +19,8 @@ export interface ProducerOptions {
   /** Bytes of a payload, at least. Default: a mark alone. */
   readonly payloadBytes?: number
   readonly ttl?: number
+  /** Of each device, when another producer has given the numbers before. Default 1. */
+  readonly firstNumber?: number
 }
 
 interface Item {
@@ -115,8 +117,8 @@ export class RoadProducer {
   }
 
   #next(device: string): Outgoing {
-    const { payloadBytes, ttl } = this.#options
-    const number = (this.#numbers.get(device) ?? 0) + 1
+    const { payloadBytes, ttl, firstNumber = 1 } = this.#options
+    const number = (this.#numbers.get(device) ?? firstNumber - 1) + 1
     this.#numbers.set(device, number)
     const item = { device, dedupId: `${this.#id}-${number}`, payload: writeMark(number, payloadBytes) }
     return { number, item: ttl === undefined ? item : { ...item, ttl } }
