@@ -19,7 +19,7 @@ interface Road {
   readonly online: ReadonlyArray<RoadDevice | MqttjsDevice>
   readonly ids: readonly string[]
   readonly producer: RoadProducer
-  allReady(): Promise<void>
+  readonly allReady: () => Promise<void>
 }
 
 /** A server with devices of every kind, all connected, and a producer that has begun. */
