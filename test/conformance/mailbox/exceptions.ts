@@ -94,6 +94,18 @@ export function exceptionsConformance(t: Test, factory: StoreFactory): void {
     t.equal(await stateOf(store.mailbox, 'd', 2), 'cancelled')
   })
 
+  t.test('exceptions: a read says nothing of what lies before its position', async (t) => {
+    const { mailbox } = await openStore(t, factory)
+    await own(mailbox, 'd')
+    const { epoch } = await fill(mailbox, 'd', 3)
+    for (const seq of [1, 2]) await mailbox.cancel('d', seq, null)
+    await readAll(mailbox, 'd', 'claim-1', { epoch, seq: 1 }) // 1 is on the wire, 2 is left out
+    await ack(mailbox, 'd', { epoch, seq: 1 })
+    t.equal(await stateOf(mailbox, 'd', 1), 'handled')
+    await ack(mailbox, 'd', { epoch, seq: 3 })
+    t.equal(await stateOf(mailbox, 'd', 2), 'cancelled')
+  })
+
   t.test('exceptions: one of an earlier claim stays an exception', async (t) => {
     const { mailbox } = await openStore(t, factory)
     const start = await own(mailbox, 'd', 'one')

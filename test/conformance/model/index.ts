@@ -1,5 +1,5 @@
 // A driver against the reference mailbox: random sequences of calls, every answer compared. A failure prints the seed and
-// the shortest sequence found; `CI_SEED=<seed>` runs it again, `CI_LONG=1` runs more.
+// the shortest sequence found; `CI_SEED=<seed> CI_PATH=<path>` runs it again, `CI_LONG=1` runs more.
 
 import { isDeepStrictEqual } from 'node:util'
 import * as fc from 'fast-check'
@@ -27,10 +27,15 @@ export function modelConformance(t: Test, factory: StoreFactory): void {
       `model: random calls answer as the reference does (${limits.overflow})`,
       needs(clock, generation),
       async (t) => {
-        const seed = process.env['CI_SEED']
+        const { CI_SEED: seed, CI_PATH: path } = process.env
         await fc.assert(
           fc.asyncProperty(sequences, (ops) => compare(t, factory, limits, ops)),
-          { numRuns: RUNS, interruptAfterTimeLimit: TIME_LIMIT, ...(seed === undefined ? {} : { seed: Number(seed) }) },
+          {
+            numRuns: RUNS,
+            interruptAfterTimeLimit: TIME_LIMIT,
+            ...(seed === undefined ? {} : { seed: Number(seed) }),
+            ...(path === undefined ? {} : { path }),
+          },
         )
         t.pass(`${RUNS} sequences`)
       },
@@ -54,6 +59,7 @@ async function compare(
     const forgettable = (device: string): number => reference.forgettableUpTo(device)
     for (const [i, op] of ops.entries()) {
       if (op.op === 'advance') clock.advance(op.ms)
+      if (op.op === 'pause') await new Promise((resolve) => setTimeout(resolve, op.ms))
       if (op.op === 'generation') reference.newGeneration()
       if (op.op === 'generation' || op.op === 'reopen') {
         await (op.op === 'reopen' ? store.reopen() : store.changeGeneration())
@@ -98,7 +104,10 @@ async function settle(store: StoreHandle, reference: ReferenceStore): Promise<vo
   for (const device of DEVICES) {
     const wanted = (await mailbox.info(device))?.pending
     while ((await store.mailbox.info(device))?.pending !== wanted) {
-      if (performance.now() > deadline) throw new Error(`pending of ${device} is not ${wanted} in time`)
+      if (performance.now() > deadline) {
+        const answered = JSON.stringify(await store.mailbox.info(device))
+        throw new Error(`pending of ${device} is not ${wanted} in time, but ${answered}`)
+      }
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }

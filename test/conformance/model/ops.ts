@@ -39,9 +39,13 @@ export type Op =
   | { readonly op: 'list'; readonly limit: number; readonly online: boolean | null }
   | { readonly op: 'ensure' | 'purge'; readonly device: string }
   | { readonly op: 'advance'; readonly ms: number }
+  /** Real time for what a driver does in the background. */
+  | { readonly op: 'pause'; readonly ms: number }
   | { readonly op: 'reopen' | 'generation' }
 
 export const DEVICES = ['a', 'b', '__proto__']
+
+const PAUSES = process.env['CI_LONG'] === undefined ? [3, 30] : [3, 30, 300, 2_300]
 
 const device = fc.constantFrom(...DEVICES)
 const claimId = fc.constantFrom('c1', 'c2', 'c3')
@@ -89,6 +93,7 @@ const weighted: ReadonlyArray<readonly [weight: number, arbitrary: fc.Arbitrary<
   [1, fc.record({ op: fc.constant('purge'), device })],
   [2, fc.record({ op: fc.constant('advance'), ms: fc.constantFrom(337, 1_777, 3_331) })],
   [2, fc.record({ op: fc.constantFrom('reopen', 'generation') })],
+  [1, fc.record({ op: fc.constant('pause'), ms: fc.constantFrom(...PAUSES) })],
 ]
 
 export const sequences: fc.Arbitrary<Op[]> = fc.array(

@@ -96,6 +96,7 @@ export class Side {
       case 'purge':
         return mailbox.purge(op.device)
       case 'advance':
+      case 'pause':
       case 'reopen':
       case 'generation':
         return null
