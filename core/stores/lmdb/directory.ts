@@ -66,7 +66,9 @@ export class Directory {
   /** Drops from memory what is not connected and not changed. */
   evict(committed: number): void {
     for (const state of this.#loose) {
-      if (state.claim === null && state.dirtyGroup === 0 && state.lastGroup <= committed) {
+      // The record of a commit under way is not on disk yet; that commit releases the state again.
+      const stored = state.dirtyGroup === 0 && state.lastGroup <= committed && state.recordGroup <= committed
+      if (state.claim === null && stored) {
         if (this.#resident.get(state.device) === state) this.#resident.delete(state.device)
       }
     }

@@ -18,6 +18,8 @@ import { recover } from './recovery.js'
 import { Space } from './space.js'
 import { deviceKey, journalKey, metaKey, numberKey, type Tables } from './tables.js'
 
+const SEQUENCE_KEY = Buffer.from('group')
+const SEQUENCE_VALUE = Buffer.alloc(1)
 /** Retention is looked at this often per device at most. Milliseconds. */
 const AGING_INTERVAL = 250
 
@@ -76,13 +78,12 @@ export class Engine {
       throw new StartupError(`the store's journal cannot be read: ${messageOf(error)}`, { cause: error })
     }
     this.groups = new GroupCommit(
-      Math.max(last, readNumber(this.tables, 'last-group') ?? 0) + 1,
+      Math.max(last, this.tables.sequence.getEntry(SEQUENCE_KEY)?.version ?? 0) + 1,
       () => this.clock.monotonic(),
       {
         mayGrow: () => this.#space.mayGrow(0),
         tight: () => this.#space.tight,
-        commit: (group) => this.#commit(group),
-        committed: () => this.#materializer.committed(),
+        commit: (group, after) => this.#commit(group, after),
         failed: (group, error) => this.#failed(group, error),
       },
     )
@@ -125,7 +126,7 @@ export class Engine {
     this.directory.add(state)
     this.ledger.touch(state)
     group.writes.push(() => {
-      if (!state.purged) this.#materializer.writeNow(state, group.number)
+      if (!state.purged) this.#materializer.writeNow(state, group)
     })
     return state
   }
@@ -137,9 +138,9 @@ export class Engine {
     state.claim = null
     this.directory.remove(state)
     this.directory.hide(state.device)
+    group.effects.push(() => this.directory.unhide(state.device))
     this.#materializer.forget(state)
     group.writes.push(() => {
-      this.#materializer.afterCommit(() => this.directory.unhide(state.device))
       void this.tables.devices.remove(deviceKey(state.device))
       void this.tables.garbage.put(numberKey(state.number), Buffer.alloc(1))
     })
@@ -161,36 +162,44 @@ export class Engine {
   /** Writes every changed state and stops. */
   async close(): Promise<void> {
     this.#writeAll = true
-    if (this.#materializer.waiting > 0 && !this.groups.resting) {
-      await this.groups.enter().done.catch((error: unknown) => this.log.error({ err: error }, 'store_close_failed'))
+    try {
+      // What a commit under way has written of a state is left alone by the next one: a few rounds.
+      while (this.#materializer.waiting > 0) await this.groups.enter().done
+    } catch (error) {
+      this.log.error({ err: error }, 'store_close_failed')
     }
     await this.groups.close()
   }
 
-  async #commit(group: Group): Promise<void> {
-    await this.tables.env.batch(() => {
-      for (const write of group.writes) write()
-      if (this.dedup.rotate(this.clock.now())) writeNumber(this.tables, 'dedup-window', this.dedup.window)
-      this.#materializer.run(group.number, this.clock.monotonic(), group.journal.changes, {
-        all: this.#writeAll,
-        room: this.groups.room,
-      })
-      const parts = group.journal.finish()
-      let bytes = 0
-      parts.forEach((part, i) => {
-        void this.tables.journal.put(journalKey(group.number, i), part)
-        bytes += part.length
-      })
-      if (parts.length > 0) this.#materializer.journaled(group.number, parts.length, bytes)
-      else writeNumber(this.tables, 'last-group', group.number)
-      if (this.#nextNumber !== this.#nextNumberStored) {
-        this.#nextNumberStored = this.#nextNumber
-        writeNumber(this.tables, 'next-number', this.#nextNumber)
-      }
-    })
+  /** The version of the one entry of `sequence` is the number of the last group: the condition of the next one. */
+  #commit(group: Group, after: number | null): Promise<boolean> {
+    const { env, sequence } = this.tables
+    const write = (): void => {
+      void sequence.put(SEQUENCE_KEY, SEQUENCE_VALUE, group.number)
+      this.#write(group)
+    }
+    return after === null ? env.batch(write) : sequence.ifVersion(SEQUENCE_KEY, after, write)
   }
 
-  #failed(group: Group, error: unknown): boolean {
+  #write(group: Group): void {
+    for (const write of group.writes) write()
+    if (this.dedup.rotate(this.clock.now())) writeNumber(this.tables, 'dedup-window', this.dedup.window)
+    const journaled = group.journal.changes > 0
+    this.#materializer.run(group, this.clock.monotonic(), { all: this.#writeAll, room: this.groups.room })
+    let bytes = 0
+    const parts = journaled ? group.journal.finish() : []
+    parts.forEach((part, i) => {
+      void this.tables.journal.put(journalKey(group.number, i), part)
+      bytes += part.length
+    })
+    if (parts.length > 0) this.#materializer.journaled(group.number, parts.length, bytes)
+    if (this.#nextNumber !== this.#nextNumberStored) {
+      this.#nextNumberStored = this.#nextNumber
+      writeNumber(this.tables, 'next-number', this.#nextNumber)
+    }
+  }
+
+  #failed(group: Group, error: unknown): number {
     observeCommitError(error)
     this.log.error({ err: error, group: group.number }, 'store_commit_failed')
     const claims = new Map<string, { claim: Claim; connectedAt: number | null }>()
@@ -207,7 +216,7 @@ export class Engine {
       state.claim = claim
       state.connectedAt = connectedAt
     }
-    return this.tables.journal.doesExist(journalKey(group.number, 0))
+    return this.tables.sequence.getEntry(SEQUENCE_KEY)?.version ?? 0
   }
 }
 

@@ -1,5 +1,6 @@
-// Group commit: changes made in one turn of the event loop, or while a commit is under way, go to the disk as one LMDB
-// transaction. One commit at a time; the next group fills meanwhile.
+// Group commit: changes made in one turn of the event loop, or while commits are under way, go to the disk as one LMDB
+// transaction. Up to DEPTH commits are handed over before the first is finished, so that the disk need not wait for the event
+// loop; each is carried out only if the one before it was.
 
 import { OutcomeUnknown, StoreUnavailable } from '../../errors.js'
 import { JournalWriter, PART_SIZE, PART_SIZE_SHORT } from './journal-codec.js'
@@ -10,12 +11,17 @@ export interface Group {
   readonly journal: JournalWriter
   /** Puts and removes beside the journal, run inside the transaction, in order. */
   readonly writes: Array<() => void>
+  /** Run when it is stored, in order, before its waiters continue. */
+  readonly effects: Array<() => void>
   /** It holds new messages, so it needs new space. */
   grows: boolean
   readonly done: Promise<void>
 }
 
 interface OpenGroup extends Group {
+  /** Resolves when its commit has ended in any way. */
+  readonly settled: Promise<void>
+  readonly settle: () => void
   readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
@@ -25,15 +31,16 @@ export interface GroupCommitHooks {
   mayGrow(): boolean
   /** So little that what can wait should take none? */
   tight(): boolean
-  /** Runs all writes of the group in one transaction; resolves when it is durable. */
-  commit(group: Group): Promise<void>
-  /** The group is stored. Called before its waiters continue. */
-  committed(group: Group): void
   /**
-   * The group, and the one that was being filled, did not commit: memory must be made anew from the disk. Answers whether
-   * the disk holds the group all the same.
+   * Runs all writes of the group in one transaction, on condition that the group numbered `after` was stored (null: none is
+   * under way). Resolves when it is durable, false when the condition did not hold.
    */
-  failed(group: Group, error: unknown): boolean
+  commit(group: Group, after: number | null): Promise<boolean>
+  /**
+   * Group `first` did not commit, nor did any after it: memory must be made anew from the disk, which is at rest. Answers up
+   * to which group the disk holds them all the same.
+   */
+  failed(first: Group, error: unknown): number
 }
 
 /** Refuses for a while after a failure, longer each time. */
@@ -63,16 +70,20 @@ class Backoff {
 /** After a failure the store is left alone for so long, doubling up to the maximum. Milliseconds. */
 const RETRY_MIN = 100
 const RETRY_MAX = 2_000
+/** Commits handed over at a time. */
+const DEPTH = 3
 
 export class GroupCommit {
   readonly #hooks: GroupCommitHooks
   readonly #monotonic: () => number
   #next: number
   #open: OpenGroup | null = null
-  #underWay: OpenGroup | null = null
+  #underWay: OpenGroup[] = []
   #committed: number
   #scheduled = false
   #closed = false
+  /** A commit has failed, and the others are on their way to. */
+  #failing = false
   /**
    * Of groups with new messages, and of groups without: on a full disk acks and deletions still find room, and make some.
    */
@@ -98,12 +109,12 @@ export class GroupCommit {
   }
 
   get idle(): boolean {
-    return this.#open === null && this.#underWay === null
+    return this.#open === null && this.#underWay.length === 0
   }
 
   /** True while a failure is recent and nothing is tried. */
   get resting(): boolean {
-    return this.#upkeep.resting(this.#monotonic())
+    return this.#failing || this.#upkeep.resting(this.#monotonic())
   }
 
   /**
@@ -121,7 +132,7 @@ export class GroupCommit {
   enter(grows = false): Group {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
     const now = this.#monotonic()
-    if (this.#upkeep.resting(now) || (grows && this.#growth.resting(now))) {
+    if (this.#failing || this.#upkeep.resting(now) || (grows && this.#growth.resting(now))) {
       throw new StoreUnavailable('the store could not write; it is tried again shortly')
     }
     if (grows && !this.#hooks.mayGrow()) {
@@ -135,10 +146,10 @@ export class GroupCommit {
     return this.#open
   }
 
-  /** Resolves when everything up to group `number` is stored. */
+  /** Resolves when everything up to group `number` is stored; null: it is. */
   stored(number: number): Promise<void> | null {
     if (number <= this.#committed) return null
-    if (this.#underWay !== null && number <= this.#underWay.number) return this.#underWay.done
+    for (const group of this.#underWay) if (number <= group.number) return group.done
     return this.#open === null ? null : this.#open.done
   }
 
@@ -146,14 +157,14 @@ export class GroupCommit {
   async close(): Promise<void> {
     this.#closed = true
     while (!this.idle) {
-      const last = this.#open ?? this.#underWay
-      if (last === null) return
+      const last = this.#open ?? this.#underWay.at(-1)
+      if (last === undefined) return
       await last.done.catch(() => undefined)
     }
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#underWay !== null) return
+    if (this.#scheduled || this.#underWay.length >= DEPTH) return
     this.#scheduled = true
     // After the poll phase: all requests that have arrived in this turn are in the group.
     setImmediate(() => {
@@ -164,62 +175,81 @@ export class GroupCommit {
 
   #start(): void {
     const group = this.#open
-    if (group === null || this.#underWay !== null) return
+    if (group === null || this.#failing || this.#underWay.length >= DEPTH) return
+    const before = this.#underWay.at(-1)
     this.#open = null
-    this.#underWay = group
-    let commit: Promise<void>
-    try {
-      commit = this.#hooks.commit(group)
-    } catch (error) {
-      commit = Promise.reject(error instanceof Error ? error : new Error(String(error)))
-    }
-    commit.then(
-      () => {
-        this.#underWay = null
-        this.#committed = group.number
-        this.#upkeep.succeeded()
-        if (group.grows) this.#growth.succeeded()
-        this.#hooks.committed(group)
-        group.resolve()
-        this.#start()
-      },
-      (error: unknown) => {
-        this.#fail(group, error)
-      },
-    )
+    this.#underWay.push(group)
+    void this.#carryOut(group, before)
   }
 
-  #fail(group: OpenGroup, error: unknown): void {
-    const filling = this.#open
-    this.#open = null
+  async #carryOut(group: OpenGroup, before: OpenGroup | undefined): Promise<void> {
+    let outcome: unknown = true
+    try {
+      const commit = this.#hooks.commit(group, before === undefined ? null : before.number)
+      if (before !== undefined) await before.settled
+      if (!(await commit)) outcome = new Error('the commit before this one failed')
+    } catch (error) {
+      outcome = error
+    }
+    if (outcome === true && !this.#failing) this.#succeeded(group)
+    else if (!this.#failing) await this.#fail(group, outcome)
+    group.settle()
+  }
+
+  #succeeded(group: OpenGroup): void {
+    this.#underWay.shift()
+    this.#committed = group.number
+    this.#upkeep.succeeded()
+    if (group.grows) this.#growth.succeeded()
+    for (const effect of group.effects) effect()
+    group.resolve()
+    this.#start()
+  }
+
+  /** The first that fails takes all after it along. */
+  async #fail(group: OpenGroup, error: unknown): Promise<void> {
+    this.#failing = true
     this.#growth.failed(this.#monotonic())
     if (!group.grows) this.#upkeep.failed(this.#monotonic())
-    let onDisk = true
+    group.settle()
+    const [, ...followers] = this.#underWay
+    for (const follower of followers) await follower.settled
+    const filling = this.#open
+    this.#open = null
+    this.#underWay = []
+    let onDisk = Infinity
+    let cause = error
     try {
       onDisk = this.#hooks.failed(group, error)
     } catch (again) {
-      error = again
+      cause = again
     }
-    this.#underWay = null
     // Memory was made anew from the disk: whatever it holds now is what every later read sees.
     this.#committed = this.#next - 1
-    group.reject(
-      onDisk
-        ? new OutcomeUnknown('the store did not say whether it stored the change', { cause: error })
-        : new StoreUnavailable('the store could not write', { cause: error }),
-    )
-    filling?.reject(new StoreUnavailable('the store could not write', { cause: error }))
+    this.#failing = false
+    for (const lost of filling === null ? [group, ...followers] : [group, ...followers, filling]) {
+      lost.reject(
+        lost.number <= onDisk
+          ? new OutcomeUnknown('the store did not say whether it stored the change', { cause })
+          : new StoreUnavailable('the store could not write', { cause }),
+      )
+    }
   }
 }
 
 function createGroup(number: number, partSize: number): OpenGroup {
   let resolve: () => void = () => undefined
   let reject: (error: Error) => void = () => undefined
+  let settle: () => void = () => undefined
   const done = new Promise<void>((yes, no) => {
     resolve = yes
     reject = no
   })
+  const settled = new Promise<void>((yes) => {
+    settle = yes
+  })
   // Whoever waits sees the error; a group that nobody waits for must not end the process.
   done.catch(() => undefined)
-  return { number, journal: new JournalWriter(partSize), writes: [], grows: false, done, resolve, reject }
+  const journal = new JournalWriter(partSize)
+  return { number, journal, writes: [], effects: [], grows: false, done, settled, resolve, reject, settle }
 }

@@ -11,7 +11,6 @@ import {
   exceptedBetween,
   exceptionAt,
   type ExceptionRange,
-  firstEndingAt,
   overExceptions,
   pruneExceptions,
 } from '../../model/exceptions.js'
@@ -240,12 +239,17 @@ export class InboxState {
 
   /** A read for delivery left out the exceptions in (after, upTo]: they are not on this claim's wire. */
   leftOut(after: number, upTo: number): void {
-    let i = firstEndingAt(this.exceptions, after + 1)
-    for (; i < this.exceptions.length; i++) {
-      const range = this.exceptions[i]
-      if (range === undefined || range.from > upTo) return
-      if (range.onWire) this.exceptions = this.exceptions.with(i, { ...range, onWire: false })
-    }
+    if (!this.exceptions.some((range) => range.onWire && range.to > after && range.from <= upTo)) return
+    this.exceptions = this.exceptions.flatMap((range) => {
+      if (!range.onWire || range.to <= after || range.from > upTo) return [range]
+      const off = { ...range, onWire: false }
+      if (range.from > after) return [off]
+      // The cursor never rests between the two, so the weight may stand with the second alone.
+      return [
+        { ...range, to: after, bytes: 0 },
+        { ...off, from: after + 1 },
+      ]
+    })
   }
 
   prune(decidedBefore: number): void {

@@ -4,6 +4,7 @@
 
 import type { DedupIndex } from './dedup-index.js'
 import type { Directory } from './directory.js'
+import type { Group } from './group-commit.js'
 import { ByteWriter } from './bytes.js'
 import type { DedupEntry, InboxState } from './inbox-state.js'
 import { readChanges } from './journal-codec.js'
@@ -39,8 +40,6 @@ export class Materializer {
   readonly #out = new ByteWriter(1024)
   /** Changed states by their first change; the front is the oldest. */
   readonly #queue = new Set<InboxState>()
-  /** What the commit under way has written of each state. */
-  #inCommit: Array<() => void> = []
   #journal: JournalGroup[] = []
   #journalBytes = 0
   #cutAt = -Infinity
@@ -87,13 +86,12 @@ export class Materializer {
 
   clear(): void {
     this.#queue.clear()
-    this.#inCommit = []
     this.#journal = []
     this.#journalBytes = 0
   }
 
   /** Writes the state's record with the group in any case: it is new, and must be found by its id from now on. */
-  writeNow(state: InboxState, group: number): void {
+  writeNow(state: InboxState, group: Group): void {
     if (this.#step(state, group, Infinity) < 0) throw new Error('a record without bound is always finished')
   }
 
@@ -102,17 +100,18 @@ export class Materializer {
    * only what needs none: states with messages to copy stay in the journal and in memory.
    */
   run(
-    group: number,
+    group: Group,
     now: number,
-    changes: number,
     { all, room }: { readonly all: boolean; readonly room: 'plenty' | 'short' | 'none' },
   ): void {
     if (room === 'none') return
     const short = room === 'short'
-    let quota = all && !short ? Infinity : Math.max(this.#options.quota, changes * 2)
+    let quota = all && !short ? Infinity : Math.max(this.#options.quota, group.journal.changes * 2)
     const due = this.#journalBytes > this.#options.journalMax || all || short ? Infinity : now - this.#options.delayMs
     for (const state of this.#queue) {
       if (state.dirtySince > due || quota <= 0) break
+      // Its ids are on their way with a commit before this one.
+      if (state.recentInCommit !== null) continue
       if (short && state.cursor < state.head) {
         quota -= this.#deleteHandled(state, quota)
         continue
@@ -121,37 +120,25 @@ export class Materializer {
       if (used < 0) break
       quota -= used
     }
-    if (!short) this.#cutJournal(group)
+    if (!short) this.#cutJournal(group.number)
     else if (now - this.#cutAt >= CUT_INTERVAL) {
       this.#cutAt = now
-      this.#cutAnywhere(group)
+      this.#cutAnywhere(group.number)
     }
   }
 
-  /** Inside a transaction: `effect` runs when it is committed. */
-  afterCommit(effect: () => void): void {
-    this.#inCommit.push(effect)
-  }
-
-  /** After the commit: what was written is on disk. */
-  committed(): void {
-    const done = this.#inCommit
-    this.#inCommit = []
-    for (const effect of done) effect()
-  }
-
   /** Does up to `quota` writes for a state. The number of writes, or -1 when the state needs more of them. */
-  #step(state: InboxState, group: number, quota: number): number {
+  #step(state: InboxState, group: Group, quota: number): number {
     let used = this.#deleteHandled(state, quota)
-    used += this.#copyTail(state, quota - used)
-    used += this.#writeDedup(state, quota - used)
+    used += this.#copyTail(state, group, quota - used)
+    used += this.#writeDedup(state, group, quota - used)
     if (used >= quota) return -1
-    void this.#tables.devices.put(deviceKey(state.device), encodeRecord(this.#out, state, group))
-    state.recordGroup = group
+    void this.#tables.devices.put(deviceKey(state.device), encodeRecord(this.#out, state, group.number))
+    state.recordGroup = group.number
     this.#queue.delete(state)
     // From here on a change makes the state dirty again; until the commit its messages stay readable in the tail.
     state.dirtyGroup = 0
-    this.#inCommit.push(() => this.#directory.release(state))
+    group.effects.push(() => this.#directory.release(state))
     return used + 1
   }
 
@@ -165,7 +152,7 @@ export class Materializer {
     return used
   }
 
-  #copyTail(state: InboxState, quota: number): number {
+  #copyTail(state: InboxState, group: Group, quota: number): number {
     let used = 0
     let seq = Math.max(state.tailBase - 1, state.cursor, state.copied)
     // What was handled in memory was never on disk: nothing to delete there.
@@ -180,17 +167,16 @@ export class Materializer {
     }
     if (seq > state.copied) {
       state.copied = seq
-      this.#inCommit.push(() => {
+      group.effects.push(() => {
         if (!state.purged) state.tailOnDisk(seq)
       })
     }
     return used
   }
 
-  #writeDedup(state: InboxState, quota: number): number {
+  #writeDedup(state: InboxState, group: Group, quota: number): number {
     const recent = state.recent
     if (recent === null || recent.size === 0) return 0
-    // The ids of the commit before are on disk by now: one commit is under way at a time.
     const written = new Map<string, DedupEntry>()
     for (const [dedupId, entry] of recent) {
       if (written.size >= quota) break
@@ -200,7 +186,7 @@ export class Materializer {
     if (written.size === recent.size) state.recent = null
     else for (const dedupId of written.keys()) recent.delete(dedupId)
     state.recentInCommit = written
-    this.#inCommit.push(() => {
+    group.effects.push(() => {
       if (state.recentInCommit === written) state.recentInCommit = null
     })
     return written.size

@@ -9,6 +9,7 @@ import type { Database, RootDatabase } from 'lmdb'
  * - `journal`: (group, part) → changes
  * - `garbage`: device number → nothing: purged, its messages and dedup ids are still to be deleted
  * - `meta`: name → value
+ * - `sequence`: one entry, whose version is the number of the last group stored
  * - `keys`, `revocations`: see credentials.ts
  */
 export interface Tables {
@@ -19,6 +20,7 @@ export interface Tables {
   readonly journal: Database<Buffer, Buffer>
   readonly garbage: Database<Buffer, Buffer>
   readonly meta: Database<Buffer, Buffer>
+  readonly sequence: Database<Buffer, Buffer>
   readonly keys: Database<Buffer, Buffer>
   readonly revocations: Database<Buffer, Buffer>
 }
@@ -34,6 +36,12 @@ export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
     journal: table('journal'),
     garbage: table('garbage'),
     meta: table('meta'),
+    sequence: env.openDB<Buffer, Buffer>({
+      name: 'sequence',
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      useVersions: true,
+    }),
     keys: table('keys'),
     revocations: table('revocations'),
   }
