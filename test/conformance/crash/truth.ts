@@ -86,7 +86,8 @@ async function checkCursor(mailbox: Mailbox, name: string, device: DeviceTruth):
   }
   assert.ok(info.cursor >= device.cursor, `${name}: cursor ${info.cursor}, but ${device.cursor} was answered`)
   assert.ok(info.cursor <= info.head)
-  const top = Math.max(0, ...[...device.answered.values()].map(({ seq }) => seq))
+  let top = 0
+  for (const { seq } of device.answered.values()) top = Math.max(top, seq)
   assert.ok(info.head >= top, `${name}: head ${info.head}, but ${top} was answered`)
 }
 
