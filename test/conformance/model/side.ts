@@ -92,15 +92,16 @@ export class Side {
         return this.#list(op.limit, op.online)
       case 'ensure':
         await mailbox.ensure(op.device)
-        return null
+        break
       case 'purge':
         return mailbox.purge(op.device)
       case 'advance':
       case 'pause':
       case 'reopen':
       case 'generation':
-        return null
+        break // not a call on the port
     }
+    return null
   }
 
   /** All pages from a position to the head; a page may be cut anywhere. */
