@@ -60,6 +60,7 @@ export class RoadProducer {
   readonly #numbers = new Map<string, number>()
   #running: Promise<unknown> | null = null
   #stopping = false
+  #waiting: Array<() => void> = []
   accepted = 0
   /** Answers that named an earlier acceptance. */
   duplicates = 0
@@ -89,6 +90,11 @@ export class RoadProducer {
   async stop(): Promise<void> {
     this.#stopping = true
     await this.#running
+  }
+
+  /** Resolves in the moment in which the next answer with an acceptance has come. */
+  nextAnswer(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   /** Pushes `count` messages to each of its devices, in requests of at most `batch`; resolves when all are accepted. */
@@ -138,6 +144,7 @@ export class RoadProducer {
           this.#options.ledger.accepted(item.device, number, { seq: result.seq, epoch: result.epoch })
           return false
         })
+        if (again.length < left.length) for (const resolve of this.#waiting.splice(0)) resolve()
         if (again.length > 0) {
           this.#failed(JSON.stringify(results.find((result) => !isAccepted(result))))
           await pause(50)
