@@ -10,31 +10,55 @@ import { dedupKey } from './tables.js'
 
 const FORMAT = 1
 
+export interface DedupWindow {
+  readonly window: number
+  readonly clearFrom: number
+}
+
+/** Where a store begins that has no windows yet, or had windows of another length: nothing young is thrown away. */
+export function firstWindow(now: number, windowMs: number): DedupWindow {
+  const window = Math.floor(now / windowMs)
+  return { window, clearFrom: window + 2 }
+}
+
 export class DedupIndex {
   readonly #tables: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>]
   readonly #windowMs: number
   readonly #out = new ByteWriter(128)
   /** The window that is written to; never goes back when a clock does. */
   #window: number
+  /** Tables are emptied from this window on: before, they may hold ids of windows of another length. */
+  #clearFrom: number
 
-  constructor(tables: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>], windowMs: number, window: number) {
+  constructor(
+    tables: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>],
+    windowMs: number,
+    at: DedupWindow,
+  ) {
     this.#tables = tables
     this.#windowMs = windowMs
-    this.#window = window
+    this.#window = at.window
+    this.#clearFrom = at.clearFrom
   }
 
-  get window(): number {
-    return this.#window
+  get at(): DedupWindow {
+    return { window: this.#window, clearFrom: this.#clearFrom }
+  }
+
+  /** After a failed commit: what the disk says. */
+  reset(at: DedupWindow): void {
+    this.#window = at.window
+    this.#clearFrom = at.clearFrom
   }
 
   /** The first answer for `dedupId`, if it is younger than the window at `now`. `idHash`: `dedupIdHash` of it. */
   find(state: InboxState, dedupId: string, idHash: Buffer, now: number): DedupEntry | null {
-    const entry = state.recent?.get(dedupId) ?? state.recentInCommit?.get(dedupId) ?? this.#onDisk(state, idHash)
+    const entry = state.recent?.get(dedupId) ?? state.recentInCommit?.get(dedupId) ?? this.#onDisk(state, idHash, now)
     return entry === null || now - entry.at >= this.#windowMs ? null : entry
   }
 
-  #onDisk(state: InboxState, idHash: Buffer): DedupEntry | null {
-    if (state.dedupWindow < this.#window - 1) return null
+  #onDisk(state: InboxState, idHash: Buffer, now: number): DedupEntry | null {
+    if (now - state.dedupAt >= this.#windowMs) return null
     const key = dedupKey(state.number, idHash)
     return this.#read(this.#window, key, idHash) ?? this.#read(this.#window - 1, key, idHash)
   }
@@ -61,7 +85,7 @@ export class DedupIndex {
     out.u48(entry.at)
     out.u48(entry.expiresAt ?? 0)
     out.text(entry.epoch)
-    state.dedupWindow = this.#window
+    if (entry.at > state.dedupAt) state.dedupAt = entry.at
     void this.#tables[this.#window & 1 ? 1 : 0].put(dedupKey(state.number, entry.idHash), out.copy())
   }
 
@@ -70,8 +94,10 @@ export class DedupIndex {
     const window = Math.floor(now / this.#windowMs)
     if (window <= this.#window) return false
     // The table of the new window holds ids of window - 2 or earlier; after a long stop the other one is as old.
-    void this.#tables[window & 1 ? 1 : 0].clearAsync()
-    if (window > this.#window + 1) void this.#tables[window & 1 ? 0 : 1].clearAsync()
+    if (window >= this.#clearFrom) {
+      void this.#tables[window & 1 ? 1 : 0].clearAsync()
+      if (window > this.#window + 1) void this.#tables[window & 1 ? 0 : 1].clearAsync()
+    }
     this.#window = window
     return true
   }

@@ -7,7 +7,7 @@ import { StartupError } from '../../errors.js'
 import type { Claim, MailboxLimits } from '../../ports/mailbox.js'
 import { randomId } from '../../random-id.js'
 import { applyAging } from './aging.js'
-import { DedupIndex } from './dedup-index.js'
+import { DedupIndex, type DedupWindow, firstWindow } from './dedup-index.js'
 import { Directory } from './directory.js'
 import { type Group, GroupCommit } from './group-commit.js'
 import { InboxState, type LogReader } from './inbox-state.js'
@@ -48,6 +48,7 @@ export class Engine {
   readonly #space: Space
   #nextNumber: number
   #nextNumberStored: number
+  #dedupWindowStored = false
   #writeAll = false
 
   constructor(options: EngineOptions) {
@@ -64,11 +65,7 @@ export class Engine {
       () => this.clock.monotonic(),
     )
     this.directory = new Directory(this.tables)
-    this.dedup = new DedupIndex(
-      this.tables.dedup,
-      this.limits.dedupWindowSeconds * 1000,
-      readNumber(this.tables, 'dedup-window') ?? Math.floor(this.clock.now() / (this.limits.dedupWindowSeconds * 1000)),
-    )
+    this.dedup = new DedupIndex(this.tables.dedup, this.#dedupWindowMs, this.#readDedupWindow())
     this.#materializer = new Materializer(this.tables, this.directory, this.dedup, MATERIALIZER_DEFAULTS)
     this.#nextNumber = this.#nextNumberStored = readNumber(this.tables, 'next-number') ?? 1
     let last: number
@@ -183,7 +180,7 @@ export class Engine {
 
   #write(group: Group): void {
     for (const write of group.writes) write()
-    if (this.dedup.rotate(this.clock.now())) writeNumber(this.tables, 'dedup-window', this.dedup.window)
+    if (this.dedup.rotate(this.clock.now()) || !this.#dedupWindowStored) this.#writeDedupWindow()
     const journaled = group.journal.changes > 0
     this.#materializer.run(group, this.clock.monotonic(), { all: this.#writeAll, room: this.groups.room })
     let bytes = 0
@@ -199,6 +196,28 @@ export class Engine {
     }
   }
 
+  get #dedupWindowMs(): number {
+    return this.limits.dedupWindowSeconds * 1000
+  }
+
+  #readDedupWindow(): DedupWindow {
+    const window = readNumber(this.tables, 'dedup-window')
+    const clearFrom = readNumber(this.tables, 'dedup-clear-from')
+    const length = readNumber(this.tables, 'dedup-window-ms')
+    if (window === null || clearFrom === null || length !== this.#dedupWindowMs) {
+      return firstWindow(this.clock.now(), this.#dedupWindowMs)
+    }
+    return { window, clearFrom }
+  }
+
+  #writeDedupWindow(): void {
+    this.#dedupWindowStored = true
+    const { window, clearFrom } = this.dedup.at
+    writeNumber(this.tables, 'dedup-window', window)
+    writeNumber(this.tables, 'dedup-clear-from', clearFrom)
+    writeNumber(this.tables, 'dedup-window-ms', this.#dedupWindowMs)
+  }
+
   #failed(group: Group, error: unknown): number {
     observeCommitError(error)
     this.log.error({ err: error, group: group.number }, 'store_commit_failed')
@@ -206,6 +225,8 @@ export class Engine {
     for (const { device, claim, connectedAt } of this.directory.claimed()) {
       if (claim !== null) claims.set(device, { claim, connectedAt })
     }
+    this.dedup.reset(this.#readDedupWindow())
+    this.#dedupWindowStored = false
     this.directory.clear()
     this.#materializer.clear()
     recover(this.tables, this.directory, this.#materializer, this.clock.monotonic())

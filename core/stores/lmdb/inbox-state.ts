@@ -71,8 +71,8 @@ export class InboxState {
   subscription: string | null = null
   /** No pending message expires before this; Infinity when none does. */
   nextExpiry = Infinity
-  /** The last dedup window in which an id of this device was written to disk; -1: never. */
-  dedupWindow = -1
+  /** The youngest dedup id of this device on disk is from then; 0: there is none. */
+  dedupAt = 0
   /** Seqs up to here are on disk, as far as they are pending. */
   materialized = 0
   /** Seqs up to here have been deleted from disk. */

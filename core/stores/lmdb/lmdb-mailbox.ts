@@ -27,6 +27,8 @@ import type { InboxState } from './inbox-state.js'
 import { readPage, readPending } from './pages.js'
 import { deviceInfo, headOf, isPlace, messageState } from './views.js'
 
+const UNAVAILABLE: AppendResult = { ok: false, code: 'store_unavailable' }
+
 /** A page of a filtered list looks at so many devices at most. */
 const LIST_SCAN = 5_000
 
@@ -54,9 +56,15 @@ export class LmdbMailbox implements Mailbox {
     const results: AppendResult[] = []
     let group = 0
     for (const item of items) {
-      const state = this.#engine.findOrCreate(item.device)
-      results.push(appendMessage(state, item, now, this.#context))
-      if (state.lastGroup > group) group = state.lastGroup
+      try {
+        const state = this.#engine.findOrCreate(item.device)
+        results.push(appendMessage(state, item, now, this.#context))
+        if (state.lastGroup > group) group = state.lastGroup
+      } catch (error) {
+        // Room ran out on the way: what was appended before counts, so the rest is refused alone.
+        if (!(error instanceof StoreUnavailable)) throw error
+        results.push(UNAVAILABLE)
+      }
     }
     await this.#stored(group)
     return results

@@ -24,7 +24,7 @@ export function encodeRecord(out: ByteWriter, state: InboxState, group: number):
   out.u48(state.pending)
   out.u48(state.pendingBytes)
   out.u48(state.nextExpiry === Infinity ? 0 : state.nextExpiry)
-  out.u48(state.dedupWindow + 1)
+  out.u48(state.dedupAt)
   out.u48(state.head) // everything pending up to head is on disk with this record
   out.u48(state.diskFloor)
   out.text(state.subscription ?? '')
@@ -66,7 +66,7 @@ export function decodeRecord(device: string, bytes: Buffer): InboxState {
   state.pendingBytes = input.u48()
   const nextExpiry = input.u48()
   state.nextExpiry = nextExpiry === 0 ? Infinity : nextExpiry
-  state.dedupWindow = input.u48() - 1
+  state.dedupAt = input.u48()
   state.materialized = input.u48()
   state.copied = state.materialized
   state.diskFloor = input.u48()
