@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import t from 'tap'
+import { open as openLmdb } from 'lmdb'
+import t, { type Test } from 'tap'
 import { StartupError } from '../../core/errors.js'
 import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
@@ -13,7 +14,7 @@ const HOLDER = `
 import { createLogger } from './core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from './core/ports/mailbox.js'
 import { openLmdbStore } from './core/stores/lmdb/open.js'
-await openLmdbStore({ path: process.env.FOLDER, durability: 'disk', limits: DEFAULT_MAILBOX_LIMITS, log: createLogger({ level: 'silent' }) })
+await openLmdbStore({ path: process.env.FOLDER, durability: process.env.DURABILITY, limits: DEFAULT_MAILBOX_LIMITS, log: createLogger({ level: 'silent' }) })
 process.stdout.write('open')
 setInterval(() => {}, 1000)
 `
@@ -23,7 +24,7 @@ void t.test(
   async (t) => {
     const path = `${t.testdir()}/data`
     const holder = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', HOLDER], {
-      env: { ...process.env, FOLDER: path },
+      env: { ...process.env, FOLDER: path, DURABILITY: 'disk' },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     t.teardown(() => holder.kill('SIGKILL'))
@@ -66,4 +67,37 @@ void t.test('lmdb generation: kept by a clean stop, new when asked for', async (
   t.equal(third.generation, generation)
   t.not(third.generation, first.generation)
   await third.close()
+})
+
+/** Opens the folder in a process that is killed, and lets the store believe that it was on an earlier boot of the machine. */
+async function crashOnAnotherBoot(t: Test, path: string, durability: 'disk' | 'process'): Promise<void> {
+  const holder = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', HOLDER], {
+    env: { ...process.env, FOLDER: path, DURABILITY: durability },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => holder.kill('SIGKILL'))
+  await once(holder.stdout, 'data')
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
+  const env = openLmdb<Buffer, Buffer>({
+    path: `${path}/store.mdb`,
+    noSubdir: true,
+    maxDbs: 32,
+    overlappingSync: false,
+  })
+  const meta = env.openDB<Buffer, Buffer>({ name: 'meta', encoding: 'binary', keyEncoding: 'binary' })
+  meta.putSync(Buffer.from('boot'), Buffer.from('another'))
+  await env.close()
+}
+
+void t.test('lmdb generation: new after an end of the machine that may have lost changes', async (t) => {
+  for (const durability of ['disk', 'process'] as const) {
+    const path = `${t.testdir()}/${durability}`
+    const first = await open(path)
+    await first.close()
+    await crashOnAnotherBoot(t, path, durability)
+    const second = await open(path)
+    t.equal(second.generation === first.generation, durability === 'disk', durability)
+    await second.close()
+  }
 })
