@@ -37,7 +37,8 @@ export class Child {
   readonly #waiting = new Set<() => void>()
 
   constructor(t: Test, command: string, args: readonly string[], options: ChildOptions = {}) {
-    const child = spawn(command, [...args], {
+    // The test runner adds its own loader to NODE_OPTIONS of every process: what is tested must run without it.
+    const child = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args], {
       cwd: options.cwd,
       env: { ...baseEnvironment(), ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
