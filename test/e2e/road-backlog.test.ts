@@ -2,10 +2,9 @@
 
 import t, { type Test } from 'tap'
 import { RawClient } from '../support/broker/raw-client.js'
-import { drained, kept, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
+import { drained, kept, producerFor, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
 import { seqOf } from '../support/road/payload.js'
-import { RoadProducer } from '../support/road/producer.js'
 import { LONG, pause, until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
 
@@ -31,27 +30,21 @@ const seqsOf = (client: RawClient): number[] => client.publishes.map(({ topic })
 void t.test('backlog: in order, and before what is pushed meanwhile', async (t) => {
   const server = await TestServer.start(t, { flags: ['--inbox-max', '200000', '--inbox-max-bytes', '256MiB'] })
   const ledger = new RoadLedger()
-  const apiKey = await server.apiKey()
-  const producer = new RoadProducer({
-    url: () => server.url,
-    apiKey,
-    ledger,
+  const producer = await producerFor(t, server, ledger, {
     devices: ['phone'],
     lanes: 1,
     batch: 500,
   })
   await producer.push(BACKLOG)
   t.match(await statusOf(server, 'phone'), { head: BACKLOG, pending: BACKLOG, online: false })
-  const live = new RoadProducer({
-    url: () => server.url,
-    apiKey,
-    ledger,
+  const live = await producerFor(t, server, ledger, {
     devices: ['phone'],
     lanes: 1,
     batch: 5,
     rate: 500,
     firstNumber: BACKLOG + 1,
-  }).start()
+  })
+  live.start()
   await until('some to be pushed meanwhile', () => live.accepted >= 50)
   const device = await roadDevice(t, server, ledger, 'phone')
   const from = performance.now()

@@ -9,9 +9,8 @@ import { createDeviceTokens } from '../../core/security/device-tokens.js'
 import { RawClient, connectPacket } from '../support/broker/raw-client.js'
 import { runCommand } from '../support/command.js'
 import type { RoadDevice } from '../support/road/device.js'
-import { drained, kept, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
+import { drained, kept, producerFor, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
-import { RoadProducer } from '../support/road/producer.js'
 import { until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
 
@@ -27,15 +26,13 @@ interface Canary {
 async function canaryOf(t: Test, server: TestServer): Promise<Canary> {
   const ledger = new RoadLedger()
   const device = await (await roadDevice(t, server, ledger, 'canary')).start().untilReady()
-  const producer = new RoadProducer({
-    url: () => server.url,
-    apiKey: await server.apiKey(),
-    ledger,
+  const producer = await producerFor(t, server, ledger, {
     devices: ['canary'],
     lanes: 1,
     batch: 2,
     rate: 200,
-  }).start()
+  })
+  producer.start()
   return {
     device,
     async sings(after) {

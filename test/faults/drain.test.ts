@@ -2,11 +2,11 @@
 
 import t, { type Test } from 'tap'
 import type { RoadDevice } from '../support/road/device.js'
-import { drained, kept, mqttjsDevice, roadDevice, untilArrived } from '../support/road/fleet.js'
+import { drained, kept, mqttjsDevice, producerFor, roadDevice, untilArrived } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
 import { metric } from '../support/road/observe.js'
 import type { MqttjsDevice } from '../support/road/mqttjs-device.js'
-import { RoadProducer } from '../support/road/producer.js'
+import type { RoadProducer } from '../support/road/producer.js'
 import { LONG, pause, until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
 
@@ -40,10 +40,7 @@ async function busyRoad(t: Test): Promise<Road> {
   ])
   const online = [...plain, ...libraries]
   const ids = online.map(({ device }) => device)
-  const producer = new RoadProducer({
-    url: () => server.url,
-    apiKey: await server.apiKey(),
-    ledger,
+  const producer = await producerFor(t, server, ledger, {
     devices: ids,
     lanes: 3,
     batch: 30,

@@ -2,8 +2,7 @@
 
 import t from 'tap'
 import { RoadLedger } from '../support/road/ledger.js'
-import { drained, kept, mqttjsDevice, roadDevice, untilArrived } from '../support/road/fleet.js'
-import { RoadProducer } from '../support/road/producer.js'
+import { drained, kept, mqttjsDevice, producerFor, roadDevice, untilArrived } from '../support/road/fleet.js'
 import { LONG, pause, until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
 
@@ -33,11 +32,9 @@ void t.test('kill: SIGKILL under load, and every accepted message arrives, in or
   const online = [...plain, ...libraries]
   const absent = names('absent', 4)
   const devices = [...online.map(({ device }) => device), ...absent]
-  const backend = { url: () => server.url, apiKey: await server.apiKey(), ledger }
   const busy = devices.filter((id) => !id.startsWith('quiet'))
-  const producer = new RoadProducer({ ...backend, devices: busy, lanes: 4, batch: 40, rate: 2_000 })
-  const trickle = new RoadProducer({
-    ...backend,
+  const producer = await producerFor(t, server, ledger, { devices: busy, lanes: 4, batch: 40, rate: 2_000 })
+  const trickle = await producerFor(t, server, ledger, {
     devices: quiet.map(({ device }) => device),
     lanes: 1,
     batch: 1,

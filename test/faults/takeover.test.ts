@@ -4,10 +4,9 @@ import mqttPacket from 'mqtt-packet'
 import t from 'tap'
 import { RawClient, connectPacket } from '../support/broker/raw-client.js'
 import type { RoadDevice } from '../support/road/device.js'
-import { drained, kept, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
+import { drained, kept, producerFor, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
 import { metric } from '../support/road/observe.js'
-import { RoadProducer } from '../support/road/producer.js'
 import { LONG, pause, until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
 
@@ -22,10 +21,7 @@ void t.test('takeover: the first connection is closed within 2 s, nothing lost o
   const ledger = new RoadLedger()
   const devices = ['prompt', 'slow', 'stalls', 'other']
   await (await roadDevice(t, server, ledger, 'other')).start().untilReady()
-  const producer = new RoadProducer({
-    url: () => server.url,
-    apiKey: await server.apiKey(),
-    ledger,
+  const producer = await producerFor(t, server, ledger, {
     devices,
     batch: 10,
     rate: 1_000,

@@ -5,6 +5,7 @@ import type { TestServer } from '../server.js'
 import { RoadDevice, type RoadDeviceOptions } from './device.js'
 import { isClean, type RoadLedger, type Verdict } from './ledger.js'
 import { MqttjsDevice } from './mqttjs-device.js'
+import { RoadProducer, type ProducerOptions } from './producer.js'
 import { until } from './wait.js'
 
 type Options = Omit<RoadDeviceOptions, 'device' | 'token' | 'port' | 'ledger'>
@@ -33,6 +34,18 @@ export async function mqttjsDevice(
 ): Promise<MqttjsDevice> {
   const made = new MqttjsDevice({ url: server.mqttUrl, ...options, device, ledger, token: await server.token(device) })
   t.teardown(() => made.client.end(true))
+  return made
+}
+
+/** A producer for the server; it gives up at the end of the test, and is not started yet. */
+export async function producerFor(
+  t: Test,
+  server: TestServer,
+  ledger: RoadLedger,
+  options: Omit<ProducerOptions, 'url' | 'apiKey' | 'ledger'>,
+): Promise<RoadProducer> {
+  const made = new RoadProducer({ ...options, url: () => server.url, apiKey: await server.apiKey(), ledger })
+  t.teardown(() => made.abandon())
   return made
 }
 

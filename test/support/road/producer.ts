@@ -60,6 +60,7 @@ export class RoadProducer {
   readonly #numbers = new Map<string, number>()
   #running: Promise<unknown> | null = null
   #stopping = false
+  #abandoned = false
   #waiting: Array<() => void> = []
   accepted = 0
   /** Answers that named an earlier acceptance. */
@@ -90,6 +91,12 @@ export class RoadProducer {
   async stop(): Promise<void> {
     this.#stopping = true
     await this.#running
+  }
+
+  /** Gives up what is not accepted yet: for the end of a test that failed. */
+  abandon(): void {
+    this.#stopping = true
+    this.#abandoned = true
   }
 
   /** Resolves in the moment in which the next answer with an acceptance has come. */
@@ -132,7 +139,7 @@ export class RoadProducer {
 
   /** Resolves when all are accepted. */
   async #deliver(messages: readonly Outgoing[]): Promise<void> {
-    for (let left = messages; left.length > 0;) {
+    for (let left = messages; left.length > 0 && !this.#abandoned;) {
       const results = await this.#request(left)
       if (results === null) await pause(20)
       else {
