@@ -42,6 +42,8 @@ interface DeviceNotes {
   /** By number. */
   readonly acks: Map<number, Ack[]>
   readonly cuts: number[]
+  /** Numbers that arrived, on whichever connection: two of them may receive at one time. */
+  readonly seen: Set<number>
 }
 
 /** One connection of one device, as the device saw it. */
@@ -98,8 +100,7 @@ export class RoadLedger {
     const notes = this.#notes(device)
     const connection: Connection = { startedAt: this.#now(), arrivals: [] }
     notes.connections.push(connection)
-    const seen = new Set<number>()
-    for (const earlier of notes.connections) for (const { number } of earlier.arrivals) seen.add(number)
+    const { seen } = notes
     return {
       arrived: (number, seq, dup) => {
         if (!seen.has(number)) this.#distinct++
@@ -180,7 +181,7 @@ export class RoadLedger {
   #notes(device: string): DeviceNotes {
     let notes = this.#devices.get(device)
     if (notes === undefined) {
-      notes = { accepted: new Map(), connections: [], acks: new Map(), cuts: [] }
+      notes = { accepted: new Map(), connections: [], acks: new Map(), cuts: [], seen: new Set() }
       this.#devices.set(device, notes)
     }
     return notes
