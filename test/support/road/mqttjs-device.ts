@@ -40,9 +40,6 @@ export class MqttjsDevice {
     let notes: ConnectionNotes | null = null
     const inFlight = new Map<number, number>()
     this.client.on('connect', () => {
-      this.connections++
-      notes = ledger.connected(device)
-      inFlight.clear()
       this.client.subscribe(`inbox/${device}/+`, { qos }, (error) => {
         this.ready = error === null
       })
@@ -52,6 +49,12 @@ export class MqttjsDevice {
     })
     this.client.on('error', () => {}) // it goes on by itself
     this.client.on('packetreceive', (packet) => {
+      // Not at 'connect': a kept subscription brings messages before the library says that.
+      if (packet.cmd === 'connack' && packet.returnCode === 0) {
+        this.connections++
+        notes = ledger.connected(device)
+        inFlight.clear()
+      }
       if (packet.cmd !== 'publish') return
       const { number } = readMark(Buffer.from(packet.payload))
       notes?.arrived(number, seqOf(packet.topic), packet.dup)
