@@ -39,6 +39,7 @@ export class MqttjsDevice {
     })
     let notes: ConnectionNotes | null = null
     const inFlight = new Map<number, number>()
+    const here = new Set<number>()
     this.client.on('connect', () => {
       this.client.subscribe(`inbox/${device}/+`, { qos }, (error) => {
         this.ready = error === null
@@ -54,10 +55,14 @@ export class MqttjsDevice {
         this.connections++
         notes = ledger.connected(device)
         inFlight.clear()
+        here.clear()
       }
       if (packet.cmd !== 'publish') return
       const { number } = readMark(Buffer.from(packet.payload))
-      notes?.arrived(number, seqOf(packet.topic), packet.dup)
+      // MQTT.js goes on with what it had read of an ended connection after the next one is there, and does not say of which
+      // a packet is. The raw devices tell whether one connection brings a message twice.
+      if (!here.has(number) || !packet.dup) notes?.arrived(number, seqOf(packet.topic), packet.dup)
+      here.add(number)
       this.received++
       inFlight.set(packet.messageId ?? 0, number)
     })
