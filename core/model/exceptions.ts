@@ -102,6 +102,33 @@ export function overExceptions(ranges: readonly ExceptionRange[], seq: number): 
   return at
 }
 
+/**
+ * Cuts [from, to] out of the ranges and puts there what `change` makes of it; null: nothing. The weight of a range that is
+ * cut stays with its last part: a cursor never rests between the parts, for they follow one another.
+ */
+export function changeBetween(
+  ranges: readonly ExceptionRange[],
+  from: number,
+  to: number,
+  change: (range: ExceptionRange) => ExceptionRange | null,
+): readonly ExceptionRange[] {
+  return ranges.flatMap((range) => {
+    if (range.to < from || range.from > to) return [range]
+    const parts: ExceptionRange[] = []
+    if (range.from < from) parts.push({ ...range, to: from - 1, bytes: 0 })
+    const last = range.to <= to
+    const middle = change({
+      ...range,
+      from: Math.max(range.from, from),
+      to: Math.min(range.to, to),
+      bytes: last ? range.bytes : 0,
+    })
+    if (middle !== null) parts.push(middle)
+    if (!last) parts.push({ ...range, from: to + 1 })
+    return parts
+  })
+}
+
 /** Forgets ranges at or below the cursor that are too old or too many; `floor` is the highest seq forgotten. */
 export function pruneExceptions(
   ranges: readonly ExceptionRange[],

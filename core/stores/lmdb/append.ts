@@ -28,6 +28,7 @@ export function appendMessage(state: InboxState, item: NewMessage, now: number, 
     if (first !== null) return answerAgain(first, hash)
   }
 
+  ledger.expectGrowth()
   const size = messageSize(item)
   if (!makeRoom(state, size, now, limits, ledger)) return { ok: false, code: 'inbox_full' }
 

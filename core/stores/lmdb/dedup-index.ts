@@ -60,7 +60,11 @@ export class DedupIndex {
   #onDisk(state: InboxState, idHash: Buffer, now: number): DedupEntry | null {
     if (now - state.dedupAt >= this.#windowMs) return null
     const key = dedupKey(state.number, idHash)
-    return this.#read(this.#window, key, idHash) ?? this.#read(this.#window - 1, key, idHash)
+    const newer = this.#read(this.#window, key, idHash)
+    // While the tables hold windows of another length, the younger entry may be in either.
+    if (newer !== null && this.#window >= this.#clearFrom) return newer
+    const older = this.#read(this.#window - 1, key, idHash)
+    return newer === null || (older !== null && older.at > newer.at) ? older : newer
   }
 
   #read(window: number, key: Buffer, idHash: Buffer): DedupEntry | null {

@@ -4,6 +4,7 @@
 import type { Logger } from '../../log.js'
 import type { Clock } from '../../clock.js'
 import { StartupError } from '../../errors.js'
+import type { ExceptionRange } from '../../model/exceptions.js'
 import type { Claim, MailboxLimits } from '../../ports/mailbox.js'
 import { randomId } from '../../random-id.js'
 import { applyAging } from './aging.js'
@@ -82,6 +83,7 @@ export class Engine {
         tight: () => this.#space.tight,
         commit: (group, after) => this.#commit(group, after),
         failed: (group, error) => this.#failed(group, error),
+        fatal: (error) => this.#fatal(error),
       },
     )
     this.ledger = new Ledger(this.groups, this.disk, (state, group) => this.markDirty(state, group))
@@ -160,8 +162,13 @@ export class Engine {
   async close(): Promise<void> {
     this.#writeAll = true
     try {
-      // What a commit under way has written of a state is left alone by the next one: a few rounds.
-      while (this.#materializer.waiting > 0) await this.groups.enter().done
+      // What a commit under way has written of a state is left alone by the next one, hence more than one round. What finds
+      // no room stays in the journal.
+      for (let idle = 0, before = 0; this.#materializer.waiting > 0 && idle < 3;) {
+        before = this.#materializer.waiting
+        await this.groups.enter().done
+        idle = this.#materializer.waiting < before ? 0 : idle + 1
+      }
     } catch (error) {
       this.log.error({ err: error }, 'store_close_failed')
     }
@@ -196,6 +203,14 @@ export class Engine {
     }
   }
 
+  /** Ends the process, by an error that nobody catches: the next start makes memory anew from the disk. */
+  #fatal(error: unknown): void {
+    this.log.fatal({ err: error }, 'store_halted')
+    setImmediate(() => {
+      throw error instanceof Error ? error : new Error('the store has stopped', { cause: error })
+    })
+  }
+
   get #dedupWindowMs(): number {
     return this.limits.dedupWindowSeconds * 1000
   }
@@ -221,9 +236,9 @@ export class Engine {
   #failed(group: Group, error: unknown): number {
     observeCommitError(error)
     this.log.error({ err: error, group: group.number }, 'store_commit_failed')
-    const claims = new Map<string, { claim: Claim; connectedAt: number | null }>()
-    for (const { device, claim, connectedAt } of this.directory.claimed()) {
-      if (claim !== null) claims.set(device, { claim, connectedAt })
+    const claims = new Map<string, { claim: Claim; connectedAt: number | null; onWire: readonly ExceptionRange[] }>()
+    for (const { device, claim, connectedAt, onWire } of this.directory.claimed()) {
+      if (claim !== null) claims.set(device, { claim, connectedAt, onWire })
     }
     this.dedup.reset(this.#readDedupWindow())
     this.#dedupWindowStored = false
@@ -231,11 +246,12 @@ export class Engine {
     this.#materializer.clear()
     recover(this.tables, this.directory, this.#materializer, this.clock.monotonic())
     this.#nextNumberStored = 0
-    for (const [device, { claim, connectedAt }] of claims) {
+    for (const [device, { claim, connectedAt, onWire }] of claims) {
       const state = this.directory.get(device)
       if (state === null) continue
       state.claim = claim
       state.connectedAt = connectedAt
+      state.restoreWire(onWire)
     }
     return this.tables.sequence.getEntry(SEQUENCE_KEY)?.version ?? 0
   }

@@ -41,6 +41,8 @@ export interface GroupCommitHooks {
    * to which group the disk holds them all the same.
    */
   failed(first: Group, error: unknown): number
+  /** Memory and disk may differ: nothing is served any more, and the process should end. */
+  fatal(error: unknown): void
 }
 
 /** Refuses for a while after a failure, longer each time. */
@@ -84,6 +86,7 @@ export class GroupCommit {
   #closed = false
   /** A commit has failed, and the others are on their way to. */
   #failing = false
+  #halted = false
   /**
    * Of groups with new messages, and of groups without: on a full disk acks and deletions still find room, and make some.
    */
@@ -101,6 +104,11 @@ export class GroupCommit {
   /** Every group up to this number is stored. */
   get committed(): number {
     return this.#committed
+  }
+
+  /** Memory cannot be trusted any more; only a new start helps. */
+  get halted(): boolean {
+    return this.#halted
   }
 
   /** The number of the group that the next change will be in. */
@@ -130,6 +138,7 @@ export class GroupCommit {
    * The group that fills now; it will be committed without further ado. `grows`: for new messages. Throws StoreUnavailable.
    */
   enter(grows = false): Group {
+    if (this.#halted) throw new StoreUnavailable('the store has stopped after an internal error')
     if (this.#closed) throw new StoreUnavailable('the store is closed')
     const now = this.#monotonic()
     if (this.#failing || this.#upkeep.resting(now) || (grows && this.#growth.resting(now))) {
@@ -183,17 +192,39 @@ export class GroupCommit {
   }
 
   async #carryOut(group: OpenGroup, before: OpenGroup | undefined): Promise<void> {
+    let commit: Promise<boolean>
+    try {
+      commit = this.#hooks.commit(group, before === undefined ? null : before.number)
+    } catch (error) {
+      // Half of the group may be on its way to the disk.
+      this.#halt(error)
+      return
+    }
     let outcome: unknown = true
     try {
-      const commit = this.#hooks.commit(group, before === undefined ? null : before.number)
-      if (before !== undefined) await before.settled
-      if (!(await commit)) outcome = new Error('the commit before this one failed')
+      // Awaited together, so that a failure is never unobserved.
+      const [stored] = await Promise.all([commit, before?.settled])
+      if (!stored) outcome = new Error('the commit before this one failed')
     } catch (error) {
       outcome = error
+      if (before !== undefined) await before.settled
     }
+    if (this.#halted) return
     if (outcome === true && !this.#failing) this.#succeeded(group)
     else if (!this.#failing) await this.#fail(group, outcome)
     group.settle()
+  }
+
+  #halt(error: unknown): void {
+    this.#halted = true
+    const cut = new OutcomeUnknown('the store has stopped after an internal error', { cause: error })
+    for (const group of [...this.#underWay, this.#open]) {
+      group?.reject(cut)
+      group?.settle()
+    }
+    this.#underWay = []
+    this.#open = null
+    this.#hooks.fatal(error)
   }
 
   #succeeded(group: OpenGroup): void {
@@ -217,16 +248,19 @@ export class GroupCommit {
     const filling = this.#open
     this.#open = null
     this.#underWay = []
-    let onDisk = Infinity
-    let cause = error
+    let onDisk: number
     try {
       onDisk = this.#hooks.failed(group, error)
     } catch (again) {
-      cause = again
+      this.#underWay = [group, ...followers]
+      this.#open = filling
+      this.#halt(again)
+      return
     }
     // Memory was made anew from the disk: whatever it holds now is what every later read sees.
     this.#committed = this.#next - 1
     this.#failing = false
+    const cause = error
     for (const lost of filling === null ? [group, ...followers] : [group, ...followers, filling]) {
       lost.reject(
         lost.number <= onDisk

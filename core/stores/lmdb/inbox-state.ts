@@ -8,6 +8,7 @@ import type { ExceptionReason } from '../../../protocol/codes.js'
 import { ackedSeq, epochAt, type EpochStart, startEpoch } from '../../model/epochs.js'
 import {
   addException,
+  changeBetween,
   exceptedBetween,
   exceptionAt,
   type ExceptionRange,
@@ -179,10 +180,7 @@ export class InboxState {
 
   /** To be called when the cursor has passed the exception: its messages are handled then, and no longer weigh. */
   takeBack(taken: { readonly from: number; readonly to: number }): void {
-    this.exceptions = this.exceptions.flatMap((range) => {
-      if (range.from !== taken.from) return [range]
-      return range.to === taken.to ? [] : [{ ...range, from: taken.to + 1 }]
-    })
+    this.exceptions = changeBetween(this.exceptions, taken.from, taken.to, () => null)
   }
 
   /** Moves the cursor to `seq`, and over the exceptions there; never back. */
@@ -240,16 +238,19 @@ export class InboxState {
   /** A read for delivery left out the exceptions in (after, upTo]: they are not on this claim's wire. */
   leftOut(after: number, upTo: number): void {
     if (!this.exceptions.some((range) => range.onWire && range.to > after && range.from <= upTo)) return
-    this.exceptions = this.exceptions.flatMap((range) => {
-      if (!range.onWire || range.to <= after || range.from > upTo) return [range]
-      const off = { ...range, onWire: false }
-      if (range.from > after) return [off]
-      // The cursor never rests between the two, so the weight may stand with the second alone.
-      return [
-        { ...range, to: after, bytes: 0 },
-        { ...off, from: after + 1 },
-      ]
-    })
+    this.exceptions = changeBetween(this.exceptions, after + 1, upTo, (range) => ({ ...range, onWire: false }))
+  }
+
+  /** What may be on the wire of the present claim. */
+  get onWire(): readonly ExceptionRange[] {
+    return this.exceptions.filter((range) => range.onWire)
+  }
+
+  /** The same after memory was made anew from the disk. */
+  restoreWire(ranges: readonly ExceptionRange[]): void {
+    for (const { from, to } of ranges) {
+      this.exceptions = changeBetween(this.exceptions, from, to, (range) => ({ ...range, onWire: true }))
+    }
   }
 
   prune(decidedBefore: number): void {

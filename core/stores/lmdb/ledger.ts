@@ -26,6 +26,11 @@ export class Ledger {
     return group
   }
 
+  /** Throws StoreUnavailable when nothing can be appended now. */
+  expectGrowth(): void {
+    this.#groups.enter(true)
+  }
+
   append(state: InboxState, entry: LogEntry, dedup: DedupEntry | null): void {
     this.touch(state, true).journal.append(state, entry, dedup === null ? null : dedup.bodyHash)
     state.append(entry)

@@ -279,6 +279,7 @@ export class LmdbMailbox implements Mailbox {
 
   #open(): void {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
+    if (this.#engine.groups.halted) throw new StoreUnavailable('the store has stopped after an internal error')
   }
 
   #find(device: string): InboxState | null {

@@ -217,7 +217,8 @@ export class Materializer {
   #isNeeded(entry: JournalGroup): boolean {
     for (let part = 0; part < entry.parts; part++) {
       const value = this.#tables.journal.get(journalKey(entry.group, part))
-      if (value === undefined) continue
+      // Of a commit that is under way: not to be seen yet.
+      if (value === undefined) return true
       for (const { device, number } of readChanges(value)) {
         const state = this.#directory.get(device)
         if (state !== null && state.number === number && state.recordGroup < entry.group) return true

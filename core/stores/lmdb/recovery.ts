@@ -45,6 +45,7 @@ function apply(state: InboxState, change: Change): void {
     case 'append': {
       const { message } = change.entry
       state.append(change.entry)
+      state.usedAt = Math.max(state.usedAt, message.at)
       if (message.dedupId === null) return
       state.recent ??= new Map()
       state.recent.set(message.dedupId, {
