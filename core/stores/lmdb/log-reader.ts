@@ -7,11 +7,16 @@ export function createLogReader(tables: Tables): LogReader {
   return {
     header(state: InboxState, seq: number) {
       const value = tables.messages.getBinaryFast(messageKey(state.number, seq))
-      return value === undefined ? null : readEntryHeader(value)
+      return value === undefined ? null : readEntryHeader(asBuffer(value))
     },
     entry(state: InboxState, seq: number) {
       const value = tables.messages.get(messageKey(state.number, seq))
-      return value === undefined ? null : readEntry(seq, value)
+      return value === undefined ? null : readEntry(seq, asBuffer(value))
     },
   }
+}
+
+/** The database answers values over 16 MiB as plain arrays. */
+function asBuffer(value: Uint8Array): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
 }

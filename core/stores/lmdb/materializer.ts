@@ -219,7 +219,7 @@ export class Materializer {
       const value = this.#tables.journal.get(journalKey(entry.group, part))
       // Of a commit that is under way: not to be seen yet.
       if (value === undefined) return true
-      for (const { device, number } of readChanges(value)) {
+      for (const { device, number } of readChanges(Buffer.from(value))) {
         const state = this.#directory.get(device)
         if (state !== null && state.number === number && state.recordGroup < entry.group) return true
       }
