@@ -32,6 +32,8 @@ export interface EngineOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly generation: string
+  /** Messages from before this time (milliseconds) count as sent before: DUP. Default 0. */
+  readonly sentBefore?: number
 }
 
 export class Engine {
@@ -40,6 +42,7 @@ export class Engine {
   readonly clock: Clock
   readonly log: Logger
   readonly generation: string
+  readonly sentBefore: number
   readonly disk: LogReader
   readonly directory: Directory
   readonly dedup: DedupIndex
@@ -58,6 +61,7 @@ export class Engine {
     this.clock = options.clock
     this.log = options.log
     this.generation = options.generation
+    this.sentBefore = options.sentBefore ?? 0
     this.disk = createLogReader(this.tables)
     this.#space = new Space(
       options.folder,

@@ -79,7 +79,8 @@ export class LmdbMailbox implements Mailbox {
     this.#engine.ageNow(state)
     const { position } = request
     if (resolvePosition(state.epochs, state.head, position).kind !== 'valid') return { kind: 'diverged' }
-    const page = readPage(state, position.seq, request.maxMessages, request.maxBytes, this.#engine.disk)
+    const { disk, sentBefore } = this.#engine
+    const page = readPage(state, position.seq, request.maxMessages, request.maxBytes, disk, sentBefore)
     state.leftOut(position.seq, page.end)
     const result: ReadResult = {
       kind: 'page',

@@ -53,9 +53,18 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
     const lock = await takeLock(path, tables)
     try {
       checkFormat(path, tables)
-      const generation = beginGeneration(tables, options.durability)
+      const { generation, clean } = beginGeneration(tables, options.durability)
       const clock = options.clock ?? systemClock
-      const engine = new Engine({ folder: path, tables, limits: options.limits, clock, log: options.log, generation })
+      const engine = new Engine({
+        folder: path,
+        tables,
+        limits: options.limits,
+        clock,
+        log: options.log,
+        generation,
+        // What was on the wire in the last second before an unclean stop is not known: all that is old may have been.
+        sentBefore: clean ? 0 : clock.now(),
+      })
       const maintenance = startMaintenance(engine)
       const mailbox = new LmdbMailbox(engine)
       const credentials = new LmdbCredentials(engine)
@@ -138,10 +147,14 @@ function markClean(tables: Tables, log: Logger): void {
 }
 
 /** The generation of this start; a new one when the last stop may have lost flushed changes. */
-function beginGeneration(tables: Tables, durability: 'disk' | 'process'): string {
+function beginGeneration(
+  tables: Tables,
+  durability: 'disk' | 'process',
+): { readonly generation: string; readonly clean: boolean } {
   const text = (name: string): string | null => tables.meta.get(metaKey(name))?.toString('utf8') ?? null
   const boot = bootId()
-  const lostChanges = text('clean') === null && text('durability') === 'process' && text('boot') !== boot
+  const clean = text('clean') !== null
+  const lostChanges = !clean && text('durability') === 'process' && text('boot') !== boot
   const generation = lostChanges ? randomId() : (text('generation') ?? randomId())
   const format = Buffer.alloc(8)
   format.writeDoubleBE(LMDB_FORMAT)
@@ -152,7 +165,7 @@ function beginGeneration(tables: Tables, durability: 'disk' | 'process'): string
     tables.meta.putSync(metaKey('boot'), Buffer.from(boot))
     tables.meta.removeSync(metaKey('clean'))
   })
-  return generation
+  return { generation, clean }
 }
 
 /** Changes with every start of the machine; where the system tells none, with every start of the process. */

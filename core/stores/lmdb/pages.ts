@@ -11,13 +11,17 @@ export interface Page {
   readonly end: number
 }
 
-/** Pending messages and exceptions after `after`, up to the limits; the first message fits always. */
+/**
+ * Pending messages and exceptions after `after`, up to the limits; the first message fits always. Messages at or below the
+ * sent watermark, or from before `sentBefore`, may have been on the wire before.
+ */
 export function readPage(
   state: InboxState,
   after: number,
   maxMessages: number,
   maxBytes: number,
   disk: LogReader,
+  sentBefore: number,
 ): Page {
   const entries: PageEntry[] = []
   let messages = 0
@@ -40,7 +44,8 @@ export function readPage(
     if (entry === null) throw new RangeError(`message ${next} of a log is missing on disk`)
     if (messages > 0 && (messages >= maxMessages || bytes + entry.size > maxBytes)) break
     const { message } = entry
-    entries.push({ kind: 'message', epoch: epochAt(state.epochs, next), message, redelivered: next <= state.sent })
+    const redelivered = next <= state.sent || message.at < sentBefore
+    entries.push({ kind: 'message', epoch: epochAt(state.epochs, next), message, redelivered })
     messages++
     bytes += entry.size
     seq = next
