@@ -23,10 +23,6 @@ export interface Counts {
 const ALLOWED_SKIPS: readonly RegExp[] = [
   // Debian does not package the server.
   /\bMongoDB\b/,
-  // What a driver says it cannot do, so that the conformance suite leaves it out.
-  /^one process serves the store, and its connections end with it$/,
-  /^it is in memory only$/,
-  /^one process has one$/,
   // Hours of exploring; `.ci/run` with CI_LONG=1 does it.
   ...(process.env['CI_LONG'] === undefined ? [/^CI_LONG=1 is not set$/] : []),
 ]

@@ -119,13 +119,15 @@ export function claimsConformance(t: Test, factory: StoreFactory): void {
     t.match(await mailbox.info('d'), { connectedAt: null, lastSeenAt: clock.now() })
   })
 
-  t.test('claims: a claim outlives the client of the store', needs(factory.supports.claimsKept), async (t) => {
-    const store = await openStore(t, factory)
-    const start = await own(store.mailbox, 'd', 'c')
-    await push(store.mailbox, 'd')
-    await store.reopen()
-    t.strictSame(outline((await readAll(store.mailbox, 'd', 'c', start)).entries), ['1'])
-  })
+  // What a driver says that it cannot be is no test of it.
+  if (factory.supports.claimsKept === true)
+    t.test('claims: a claim outlives the client of the store', async (t) => {
+      const store = await openStore(t, factory)
+      const start = await own(store.mailbox, 'd', 'c')
+      await push(store.mailbox, 'd')
+      await store.reopen()
+      t.strictSame(outline((await readAll(store.mailbox, 'd', 'c', start)).entries), ['1'])
+    })
 
   t.test('claims: after reopen a claim is there or gone, and can be made again', async (t) => {
     const store = await openStore(t, factory)

@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { StoreUnavailable } from '../../../core/errors.js'
 import type { Mailbox } from '../../../core/ports/mailbox.js'
 import { accepted, ack, fill, message, messages, outline, own, push, range, readAll, stateOf } from '../messages.js'
-import { needs, openStore, type StoreFactory } from '../factory.js'
+import { openStore, type StoreFactory } from '../factory.js'
 
 /** purge, reopen, format version, close. */
 export function purgeConformance(t: Test, factory: StoreFactory): void {
@@ -176,12 +176,14 @@ export function reopenConformance(t: Test, factory: StoreFactory): void {
     }
   })
 
-  t.test('format: a store that a newer version wrote is refused', needs(factory.supports.formatVersion), async (t) => {
-    const store = await openStore(t, factory)
-    await push(store.mailbox, 'd')
-    await store.makeNewer()
-    await t.rejects(store.reopen(), /version|format|newer/i)
-  })
+  // What a driver says that it cannot be is no test of it.
+  if (factory.supports.formatVersion === true)
+    t.test('format: a store that a newer version wrote is refused', async (t) => {
+      const store = await openStore(t, factory)
+      await push(store.mailbox, 'd')
+      await store.makeNewer()
+      await t.rejects(store.reopen(), /version|format|newer/i)
+    })
 }
 
 /** Every call, each with harmless arguments. */
