@@ -200,7 +200,8 @@ export interface Mailbox {
    * with the first result, marked `duplicate`, also after the message was handled and trimmed; with another body
    * `dedup_conflict`. Two equal items of one call are one message too.
    * Caps: `inboxMax` pending messages and `inboxMaxBytes` pending bytes. `reject`: `inbox_full`; `drop-oldest`: the oldest
-   * pending ones become exceptions `overflow` until the new one fits.
+   * pending ones become exceptions `overflow` until the new one fits; one that does not fit even alone is `inbox_full`.
+   * Payloads are kept as handed over: their bytes must not be changed afterwards.
    */
   append(items: readonly NewMessage[]): Promise<readonly AppendResult[]>
 
@@ -254,7 +255,10 @@ export interface Mailbox {
   /** What became of the message at `seq`; with `epoch` given, of that epoch. */
   state(device: string, seq: number, epoch: string | null): Promise<MessageState>
 
-  /** Makes a pending message an exception `cancelled`. Idempotent. */
+  /**
+   * Makes a pending message an exception `cancelled`. Idempotent. An exception of another reason is `gone`.
+   * `maybeDelivered`: it is at or below the sent watermark, or somebody owns the device.
+   */
   cancel(device: string, seq: number, epoch: string | null): Promise<CancelResult>
 
   /**

@@ -36,7 +36,8 @@ export function headOf(state: InboxState, generation: string, acked: Position | 
 /** True when `seq` of `epoch` (any, when null) is a place in this log. */
 export function isPlace(state: InboxState, seq: number, epoch: string | null): boolean {
   if (seq < 1 || seq > state.head) return false
-  if (epoch === null) return true
+  // The epochs of older messages are forgotten.
+  if (epoch === null) return seq >= (state.epochs[0]?.firstSeq ?? 1)
   const index = state.epochs.findIndex((e) => e.epoch === epoch)
   const start = state.epochs[index]
   if (start === undefined) return false
