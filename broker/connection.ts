@@ -10,7 +10,6 @@
 import type { Logger } from '../core/log.js'
 import type { Courier } from '../courier/courier-api.js'
 import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
-import { classifyTopic } from '../protocol/topics.js'
 import type { AedesInternals, ClientHandle, PacketInterceptor } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
 import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
@@ -19,8 +18,9 @@ import { FrameScanner, type FrameSink, type FrameViolation } from './frame-scann
 import type { BrokerLimits } from './limits.js'
 import { MailboxSession, type SessionConnection } from './mailbox-session.js'
 import { Output, type OutputOwner, type TurnFlusher } from './output.js'
-import { asDevicePacket } from './packets.js'
+import { asDevicePacket, type PublishPacket } from './packets.js'
 import { PlainTransport } from './plain-transport.js'
+import { judgePublish, type PublishDenial } from './publish-policy.js'
 import type { Wire, WireHandler } from './wire.js'
 
 /** What all connections of a node share. */
@@ -274,7 +274,7 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
       return false
     }
     if (packet.cmd === 'publish') {
-      this.#deny(packet.topic)
+      this.#publish(packet)
       return true
     }
     this.#client.refreshKeepAlive()
@@ -282,9 +282,23 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
     return true
   }
 
-  /** No topic may be published to yet [MQTT-3.3.5-2]. */
-  #deny(topic: string): void {
-    const denial = classifyTopic(topic).kind
+  #publish(packet: PublishPacket): void {
+    const device = this.device ?? ''
+    const road = judgePublish(packet, { device, hasMailbox: true, mayPublish: () => false })
+    switch (road.kind) {
+      case 'denied':
+        this.#deny(packet.topic, road.reason)
+        break
+      case 'control':
+      case 'uplink':
+      case 'ordinary':
+        this.#deny(packet.topic, 'not_built')
+        break
+    }
+  }
+
+  /** [MQTT-3.3.5-2] */
+  #deny(topic: string, denial: PublishDenial): void {
     this.#context.counters.publishesDenied[denial]++
     this.#context.log.info({ device: this.device, topic, denial }, 'publish denied')
     this.close('publish_denied')

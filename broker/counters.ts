@@ -1,6 +1,6 @@
 import type { CloseCode } from '../protocol/codes.js'
-import type { TopicKind } from '../protocol/topics.js'
 import type { FrameViolation } from './frame-scanner.js'
+import type { PublishDenial } from './publish-policy.js'
 
 /** What became of a CONNECT. */
 export type ConnectResult =
@@ -103,14 +103,14 @@ export class BrokerCounters {
     no_grant: 0,
   }
 
-  /** By what the topic is. */
-  readonly publishesDenied: Record<TopicKind['kind'], number> = {
-    uplink: 0,
-    control: 0,
+  readonly publishesDenied: Record<PublishDenial, number> = {
+    foreign: 0,
     reserved: 0,
     system: 0,
-    ordinary: 0,
+    no_grant: 0,
     malformed: 0,
+    qos_2: 0,
+    not_built: 0,
   }
 
   readonly protocolErrors: Record<ProtocolError, number> = {

@@ -15,6 +15,12 @@ export interface UnsubscribePacket {
 export interface PublishPacket {
   readonly cmd: 'publish'
   readonly topic: string
+  readonly payload: Buffer
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  readonly dup: boolean
+  /** 0 for QoS 0. */
+  readonly messageId: number
 }
 
 /** Any other packet, by its name. */
@@ -33,10 +39,16 @@ function isSubscription(value: unknown): value is { topic: string; qos: number }
   return isObject(value) && typeof value['topic'] === 'string' && typeof value['qos'] === 'number'
 }
 
+function asPublish({ topic, payload, qos, retain, dup, messageId = 0 }: Record<string, unknown>): PublishPacket | null {
+  if (typeof topic !== 'string' || !Buffer.isBuffer(payload) || typeof messageId !== 'number') return null
+  if (qos !== 0 && qos !== 1 && qos !== 2) return null
+  return { cmd: 'publish', topic, payload, qos, retain: retain === true, dup: dup === true, messageId }
+}
+
 /** What mqtt-packet's parser made. Null: not of the form that we know, which its versions would have to change for. */
 export function asDevicePacket(packet: unknown): DevicePacket | null {
   if (!isObject(packet) || typeof packet['cmd'] !== 'string') return null
-  const { cmd, messageId, subscriptions, unsubscriptions, topic } = packet
+  const { cmd, messageId, subscriptions, unsubscriptions } = packet
   switch (cmd) {
     case 'subscribe':
       return typeof messageId === 'number' && Array.isArray(subscriptions) && subscriptions.every(isSubscription)
@@ -49,7 +61,7 @@ export function asDevicePacket(packet: unknown): DevicePacket | null {
         ? { cmd, messageId, unsubscriptions }
         : null
     case 'publish':
-      return typeof topic === 'string' ? { cmd, topic } : null
+      return asPublish(packet)
     default:
       return { cmd: 'other', name: cmd }
   }

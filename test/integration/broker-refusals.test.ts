@@ -235,7 +235,7 @@ void t.test('broker refusals: every PUBLISH closes the connection and reaches no
       )
     }
   }
-  t.match(node.counters.publishesDenied, { reserved: 6, uplink: 3, control: 3, system: 3, ordinary: 3 })
+  t.match(node.counters.publishesDenied, { reserved: 6, not_built: 4, qos_2: 2, system: 3, no_grant: 3 })
   t.equal(node.counters.closes.publish_denied, 18)
   const quiet = await RawClient.as(node.mqtt, 'p1', token)
   quiet.send(Buffer.from([0x62, 2, 0, 1]))
