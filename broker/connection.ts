@@ -8,6 +8,7 @@
 // looked at then.
 
 import type { Logger } from '../core/log.js'
+import { formatEndpoint } from '../core/net/address.js'
 import type { Courier } from '../courier/courier-api.js'
 import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
 import type { AedesInternals, ClientHandle, PacketInterceptor } from './aedes-internals.js'
@@ -21,7 +22,7 @@ import { Output, type OutputOwner, type TurnFlusher } from './output.js'
 import { asDevicePacket, type PublishPacket } from './packets.js'
 import { PlainTransport } from './plain-transport.js'
 import { judgePublish, type PublishDenial } from './publish-policy.js'
-import type { Wire, WireHandler } from './wire.js'
+import type { Peer, Wire, WireHandler } from './wire.js'
 
 /** What all connections of a node share. */
 export interface ConnectionContext {
@@ -81,8 +82,13 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
     wire.attach(this)
   }
 
+  get peer(): Peer {
+    return this.#wire.peer
+  }
+
+  /** Who is there, for logs. */
   get remote(): string {
-    return this.#wire.remote
+    return formatEndpoint(this.#wire.peer.address, this.#wire.peer.port)
   }
 
   /** The device may still get an answer. */

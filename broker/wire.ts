@@ -9,12 +9,21 @@ export interface WireHandler {
   closed(): void
 }
 
+/** Who is at the other end of a wire. */
+export interface Peer {
+  /**
+   * The client's IP address in its canonical form (core/net/address.ts); from the proxy in front, if one is trusted to say it.
+   * Empty: the socket ended before it could be asked.
+   */
+  readonly address: string
+  readonly port: number
+}
+
 /**
  * One byte stream to a device, whatever carries it (TCP, WebSocket). No method throws; after the end they do nothing.
  */
 export interface Wire {
-  /** Who is there, for logs. */
-  readonly remote: string
+  readonly peer: Peer
   /** Bytes taken by `write` that the operating system has not taken yet. */
   readonly buffered: number
   /** Once, before anything else. */

@@ -3,6 +3,8 @@ import { systemClock, type Clock } from '../core/clock.js'
 import { StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
 import type { Logger } from '../core/log.js'
+import { canonicalAddress } from '../core/net/address.js'
+import { clientAddress, NO_PROXIES, type TrustedProxies } from '../core/net/trusted-proxies.js'
 import type { Bus } from '../core/ports/bus.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { Mailbox } from '../core/ports/mailbox.js'
@@ -36,6 +38,8 @@ export interface PushApiOptions {
   readonly counters?: ApiCounters
   readonly limits?: Partial<ApiLimits>
   readonly clock?: Clock
+  /** Whose X-Forwarded-For is believed; default: nobody's. */
+  readonly trustedProxies?: TrustedProxies
   /** Version of the product, for the OpenAPI document. */
   readonly version?: string
 }
@@ -55,6 +59,7 @@ const PARAM_MAX_LENGTH = 16_384
 /** The REST interface over a mailbox. */
 export function createPushApi(options: PushApiOptions): PushApi {
   const { mailbox, bus, credentials, keyring, tokens, log, clock = systemClock } = options
+  const { trustedProxies = NO_PROXIES } = options
   const limits: ApiLimits = { ...DEFAULT_API_LIMITS, ...options.limits }
   const counters = options.counters ?? new ApiCounters()
   const queue = new AppendQueue(limits, clock)
@@ -62,6 +67,8 @@ export function createPushApi(options: PushApiOptions): PushApi {
   const context: RouteContext = {
     auth,
     body: { bodyMax: limits.bodyMax, budget: new ReceivingBudget(limits.receivingMaxBytes) },
+    addressOf: ({ raw: { socket, headers } }) =>
+      clientAddress(canonicalAddress(socket.remoteAddress ?? '') ?? '', headers['x-forwarded-for'], trustedProxies),
     service: {
       mailbox,
       bus,

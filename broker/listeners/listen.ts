@@ -1,5 +1,7 @@
-import type { Server } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { StartupError } from '../../core/errors.js'
+import { canonicalAddress } from '../../core/net/address.js'
+import type { Peer } from '../wire.js'
 
 /** Listens; resolves with the port (of `port` 0: the one that was given). Rejects with StartupError in the user's words. */
 export function listen(server: Server, what: string, host: string, port: number): Promise<number> {
@@ -15,6 +17,11 @@ export function listen(server: Server, what: string, host: string, port: number)
       resolve(typeof address === 'object' && address !== null ? address.port : port)
     })
   })
+}
+
+/** Who is at the other end of a socket. */
+export function peerOf(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): Peer {
+  return { address: canonicalAddress(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 }
 }
 
 /** Something that accepts devices. */

@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net'
 import type { Logger } from '../../core/log.js'
-import type { Wire, WireHandler } from '../wire.js'
-import { listen, type DeviceListener } from './listen.js'
+import type { Peer, Wire, WireHandler } from '../wire.js'
+import { listen, peerOf, type DeviceListener } from './listen.js'
 
 /** TCP keep-alive: finds peers that vanished although their MQTT keep-alive is off. */
 const TCP_KEEPALIVE_MS = 60_000
@@ -20,7 +20,7 @@ export function createTcpListener(options: TcpListenerOptions): DeviceListener {
   const { host, port, log, accept } = options
   const server = createServer(
     { noDelay: true, allowHalfOpen: false, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
-    (socket) => accept(new TcpWire(socket, options)),
+    (socket) => accept(new TcpWire(socket, peerOf(socket), options)),
   )
   server.on('error', (err) => log.error({ err }, BACKLOG_ERRORS_LOGGED_AS))
   return {
@@ -32,16 +32,14 @@ export function createTcpListener(options: TcpListenerOptions): DeviceListener {
 }
 
 export class TcpWire implements Wire {
+  readonly peer: Peer
   readonly #socket: Socket
   readonly #counter: { onBytesOut(bytes: number): void }
 
-  constructor(socket: Socket, counter: { onBytesOut(bytes: number): void }) {
+  constructor(socket: Socket, peer: Peer, counter: { onBytesOut(bytes: number): void }) {
     this.#socket = socket
+    this.peer = peer
     this.#counter = counter
-  }
-
-  get remote(): string {
-    return `${this.#socket.remoteAddress}:${this.#socket.remotePort}`
   }
 
   get buffered(): number {

@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Logger } from '../../core/log.js'
-import type { Wire, WireHandler } from '../wire.js'
-import { listen, type DeviceListener } from './listen.js'
+import type { Peer, Wire, WireHandler } from '../wire.js'
+import { listen, peerOf, type DeviceListener } from './listen.js'
 
 const PATH = '/mqtt'
 /** [MQTT-6.0.0-3], [MQTT-6.0.0-4] */
@@ -56,8 +56,7 @@ export function createWebSocketListener(options: WebSocketListenerOptions): Devi
       return
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
-      accept(new WebSocketWire(webSocket, remote, options))
+      accept(new WebSocketWire(webSocket, peerOf(request.socket), options))
     })
   })
   return {
@@ -84,15 +83,15 @@ function rejectUpgrade(socket: Duplex, status: string): void {
 }
 
 export class WebSocketWire implements Wire {
-  readonly remote: string
+  readonly peer: Peer
   readonly #socket: WebSocket
   readonly #counter: { onBytesOut(bytes: number): void }
   #handler: WireHandler | null = null
   #blocked = false
 
-  constructor(socket: WebSocket, remote: string, counter: { onBytesOut(bytes: number): void }) {
+  constructor(socket: WebSocket, peer: Peer, counter: { onBytesOut(bytes: number): void }) {
     this.#socket = socket
-    this.remote = remote
+    this.peer = peer
     this.#counter = counter
   }
 

@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Authenticator } from '../auth.js'
 import type { BodyLimits } from '../request-body.js'
 import type { ServiceContext } from '../service/context.js'
@@ -8,6 +8,8 @@ export interface RouteContext {
   readonly service: ServiceContext
   readonly auth: Authenticator
   readonly body: BodyLimits
+  /** The client's IP address in its canonical form, as the trusted proxies in front say it. Empty: its socket has ended. */
+  addressOf(request: FastifyRequest): string
 }
 
 export const JSON_REPLY = 'application/json; charset=utf-8'
