@@ -4,6 +4,7 @@ import { PostriderError } from '../core/errors.js'
 import type { Logger } from '../core/log.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
+import { ALL_GRANTS, type Acl } from '../protocol/acl.js'
 import { ConnectionGone, type Courier, type CourierHost } from '../courier/courier-api.js'
 import type { DeviceTransport } from '../courier/device-transport.js'
 import {
@@ -41,10 +42,12 @@ export type Admission =
       readonly courier: Courier
       /** When the token ends, milliseconds UTC; null: never. */
       readonly expiresAt: number | null
+      /** What ordinary topics the token grants. */
+      readonly acl: Acl
     }
   | { readonly ok: false; readonly refusal: ConnectRefusal }
 
-type Identity = { readonly issuedAt: number; readonly expiresAt: number }
+type Identity = { readonly issuedAt: number; readonly expiresAt: number; readonly acl: Acl }
 
 /**
  * Lets a device in, and makes its connection the owner of the device, or says why not. Never rejects. On a refusal nothing
@@ -61,7 +64,7 @@ export async function admit(request: AdmissionRequest, options: AdmissionOptions
       await courier.ended()
       return { ok: false, refusal }
     }
-    return { ok: true, courier, expiresAt: identity?.expiresAt ?? null }
+    return { ok: true, courier, expiresAt: identity?.expiresAt ?? null, acl: identity?.acl ?? ALL_GRANTS }
   } catch (error) {
     return { ok: false, refusal: refusalOf(error, request.clientId, options.log) }
   }

@@ -140,7 +140,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
       return callback(refused(), false)
     }
     byDevice.set(device, connection)
-    connection.admit(admission.courier, transport, request.clean, admission.expiresAt)
+    connection.admit(admission.courier, transport, request.clean, admission.expiresAt, admission.acl)
     callback(null, true)
   }
 

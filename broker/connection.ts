@@ -10,6 +10,7 @@
 import type { Logger } from '../core/log.js'
 import { formatEndpoint } from '../core/net/address.js'
 import type { Courier } from '../courier/courier-api.js'
+import { NO_GRANTS, type Acl } from '../protocol/acl.js'
 import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
 import type { AedesInternals, ClientHandle, PacketInterceptor } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
@@ -67,6 +68,8 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   device: string | null = null
   /** What its CONNECT asks, between being read and being admitted. */
   request: (ConnectRequest & { readonly clean: boolean }) | null = null
+  /** The ordinary topics that its token grants; none before it is admitted. */
+  acl: Acl = NO_GRANTS
   /** Counts among the node's connections. */
   admitted = false
   /** Wall clock, milliseconds: when the state ends, or Infinity. See `expire`. */
@@ -109,9 +112,10 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   // --- towards admission
 
   /** The device is let in; CONNACK follows. */
-  admit(courier: Courier, transport: PlainTransport, clean: boolean, expiresAt: number | null): void {
+  admit(courier: Courier, transport: PlainTransport, clean: boolean, expiresAt: number | null, acl: Acl): void {
     const { counters, log } = this.#context
     this.#courier = courier
+    this.acl = acl
     this.#session = new MailboxSession({ courier, transport, connection: this, clean, counters, log })
     this.deadline = expiresAt ?? Infinity
   }

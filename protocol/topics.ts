@@ -4,6 +4,9 @@
 /** First levels that belong to mailboxes; a filter that begins with one literally is a mailbox filter. */
 const RESERVED = new Set(['inbox', 'stream', 'uplink'])
 
+/** True for the first levels that belong to mailboxes and uplink. */
+export const isReservedLevel = (level: string): boolean => RESERVED.has(level)
+
 /** `inbox/{id}`: plain mode. */
 export const inboxTopic = (device: string): string => `inbox/${device}`
 /** `inbox/{id}/{seq}`: plain mode with the seq. */

@@ -1,6 +1,6 @@
 import { errors, jwtVerify, SignJWT, type CryptoKey, type JWTPayload } from 'jose'
+import { readAcl, type Acl } from '../../protocol/acl.js'
 import { isDeviceId } from '../../protocol/device-id.js'
-import { isValidFilter } from '../../protocol/topics.js'
 import type { Clock } from '../clock.js'
 import { SECRET_MIN_BYTES } from './token-secrets.js'
 
@@ -19,8 +19,15 @@ export type TokenRefusal =
   | 'bad_acl'
 
 export type TokenVerdict =
-  /** Times in milliseconds UTC. */
-  | { readonly ok: true; readonly device: string; readonly issuedAt: number; readonly expiresAt: number }
+  | {
+      readonly ok: true
+      readonly device: string
+      /** Milliseconds UTC. */
+      readonly issuedAt: number
+      readonly expiresAt: number
+      /** What it grants; empty lists when it says nothing. */
+      readonly acl: Acl
+    }
   | { readonly ok: false; readonly reason: TokenRefusal }
 
 export interface DeviceTokens {
@@ -32,7 +39,7 @@ export interface DeviceTokens {
   verify(token: string): Promise<TokenVerdict>
 }
 
-/** Room for an `acl` of a hundred filters; everything longer is refused before it is decoded. */
+/** Room for an `acl` of more than a hundred usual filters; everything longer is refused before it is decoded. */
 export const TOKEN_MAX_LENGTH = 16_384
 
 /** How far `iat` may be ahead of this node: clocks of issuers that are kept by NTP. `exp` has no leeway. */
@@ -46,19 +53,9 @@ function milliseconds(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) && Math.abs(value) < 1e12 ? Math.round(value * 1000) : null
 }
 
-function isFilterList(value: unknown): boolean {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string' && isValidFilter(item))
-}
-
-/** `acl: {publish?: [filter], subscribe?: [filter]}` and nothing else: a misspelt grant must not be taken for none. */
-function isWellFormedAcl(acl: unknown): boolean {
-  if (typeof acl !== 'object' || acl === null || Array.isArray(acl)) return false
-  return Object.entries(acl).every(([key, value]) => (key === 'publish' || key === 'subscribe') && isFilterList(value))
-}
-
 /** The rules on the claims of a token whose signature is good. Pure. */
 function judgeClaims(claims: JWTPayload, now: number, maxTtlMs: number): TokenVerdict {
-  const { sub, acl } = claims
+  const { sub } = claims
   const issuedAt = milliseconds(claims.iat)
   const expiresAt = milliseconds(claims.exp)
   if (sub === undefined || issuedAt === null || expiresAt === null) return REFUSED('missing_claim')
@@ -66,8 +63,8 @@ function judgeClaims(claims: JWTPayload, now: number, maxTtlMs: number): TokenVe
   if (expiresAt <= now) return REFUSED('expired')
   if (issuedAt > now + ISSUED_AHEAD_LEEWAY_MS) return REFUSED('issued_in_future')
   if (expiresAt - issuedAt > maxTtlMs) return REFUSED('lives_too_long')
-  if (acl !== undefined && !isWellFormedAcl(acl)) return REFUSED('bad_acl')
-  return { ok: true, device: sub, issuedAt, expiresAt }
+  const read = readAcl(claims['acl'])
+  return read.ok ? { ok: true, device: sub, issuedAt, expiresAt, acl: read.acl } : REFUSED('bad_acl')
 }
 
 /** Null: the signature does not match this key, another one may. */

@@ -31,7 +31,13 @@ function tokens(secrets: readonly Uint8Array[] = [SECRET], maxTtlSeconds = 3600,
 void t.test('device tokens: what was signed verifies, with its times in milliseconds', async (t) => {
   const { token, expiresAt } = await tokens().sign('phone-1', 60)
   t.equal(expiresAt, NOW + 60_000)
-  t.same(await tokens().verify(token), { ok: true, device: 'phone-1', issuedAt: NOW, expiresAt: NOW + 60_000 })
+  t.same(await tokens().verify(token), {
+    ok: true,
+    device: 'phone-1',
+    issuedAt: NOW,
+    expiresAt: NOW + 60_000,
+    acl: { publish: [], subscribe: [] },
+  })
 })
 
 void t.test('device tokens: a token made by any other HS256 library verifies', async (t) => {
@@ -40,6 +46,7 @@ void t.test('device tokens: a token made by any other HS256 library verifies', a
     device: 'phone-1',
     issuedAt: seconds * 1000,
     expiresAt: (seconds + 60) * 1000,
+    acl: { publish: [], subscribe: [] },
   })
 })
 
