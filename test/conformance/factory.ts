@@ -4,9 +4,11 @@ import type { Test } from 'tap'
 import type { Clock } from '../../core/clock.js'
 import type { Credentials } from '../../core/ports/credentials.js'
 import type { Mailbox, MailboxLimits } from '../../core/ports/mailbox.js'
+import type { Uplink, UplinkLimits } from '../../core/ports/uplink.js'
 
 export interface StoreOptions {
   readonly limits?: Partial<MailboxLimits>
+  readonly uplinkLimits?: Partial<UplinkLimits>
   /** The store's clock; drivers without `supports.clock` ignore it. Default: the system's. */
   readonly clock?: Clock
 }
@@ -30,6 +32,7 @@ export interface StoreHandle {
   /** The ports; other objects after `reopen` and `changeGeneration`. */
   readonly mailbox: Mailbox
   readonly credentials: Credentials
+  readonly uplink: Uplink
   /** Closes, and opens the same store again. */
   reopen(): Promise<void>
   /** As `reopen`, and the store has another generation afterwards, as if data might have gone. */

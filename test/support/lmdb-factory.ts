@@ -27,8 +27,9 @@ async function openInTemporaryFolder(durability: 'disk' | 'process', options: St
   const path = await mkdtemp(join(tmpdir(), 'postrider-lmdb-'))
   const limits = { ...DEFAULT_MAILBOX_LIMITS, ...options.limits }
   const log = createLogger({ level: 'silent' })
-  const { clock } = options
-  const openStore = () => openLmdbStore({ path, durability, limits, log, ...(clock === undefined ? {} : { clock }) })
+  const { clock, uplinkLimits = {} } = options
+  const openStore = () =>
+    openLmdbStore({ path, durability, limits, uplinkLimits, log, ...(clock === undefined ? {} : { clock }) })
   let store = await openStore()
   return {
     get mailbox() {
@@ -36,6 +37,9 @@ async function openInTemporaryFolder(durability: 'disk' | 'process', options: St
     },
     get credentials() {
       return store.credentials
+    },
+    get uplink() {
+      return store.uplink
     },
     async reopen() {
       await store.close()

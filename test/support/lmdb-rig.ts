@@ -9,8 +9,11 @@ import type { Test } from 'tap'
 import { createLogger } from '../../core/log.js'
 import type { NewMessage } from '../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS, type MailboxLimits } from '../../core/ports/mailbox.js'
+import { DEFAULT_UPLINK_LIMITS } from '../../core/ports/uplink.js'
 import { Engine } from '../../core/stores/lmdb/engine.js'
+
 import { LmdbMailbox } from '../../core/stores/lmdb/lmdb-mailbox.js'
+import { LmdbUplink } from '../../core/stores/lmdb/lmdb-uplink.js'
 import { openTables } from '../../core/stores/lmdb/tables.js'
 import { FakeClock } from './fake-clock.js'
 
@@ -36,6 +39,7 @@ export interface LmdbRig {
   readonly clock: FakeClock
   readonly engine: Engine
   readonly mailbox: LmdbMailbox
+  readonly uplink: LmdbUplink
   readonly commits: Commits
   /** The store that a sudden end of the process leaves at this moment. By default with the same limits. */
   crash(limits?: Partial<MailboxLimits>): LmdbRig
@@ -96,6 +100,7 @@ function openFolder(t: Test, folder: string, options: LmdbRigOptions): LmdbRig {
     clock,
     engine,
     mailbox: new LmdbMailbox(engine),
+    uplink: new LmdbUplink(engine, DEFAULT_UPLINK_LIMITS),
     commits,
     crash: copy,
     restart: async (limits) => {

@@ -1,6 +1,7 @@
 import type { StoreFactory } from '../conformance/factory.js'
 import { systemClock } from '../../core/clock.js'
 import { ReferenceStore } from './reference-mailbox.js'
+import { createReferenceUplink, type ReferenceUplinkState } from './reference-uplink.js'
 import { createReferenceCredentials, type ReferenceCredentialsState } from './reference-credentials.js'
 
 /** The reference mailbox as a store under test: shows that the suite asks for nothing the contract does not say. */
@@ -11,13 +12,18 @@ export const referenceFactory: StoreFactory = {
     const clock = options.clock ?? systemClock
     const store = new ReferenceStore({ clock, limits: options.limits ?? {} })
     const state: ReferenceCredentialsState = { keys: new Map(), revocations: new Map() }
+    const uplinks: ReferenceUplinkState = { log: [], ids: new Map(), last: 0 }
+    const openUplink = () => createReferenceUplink(uplinks, clock, options.uplinkLimits ?? {})
     let mailbox = store.open()
     let credentials = createReferenceCredentials(state, clock)
+    let uplink = openUplink()
     async function reopen(): Promise<void> {
       await mailbox.close()
       await credentials.close()
+      await uplink.close()
       mailbox = store.open()
       credentials = createReferenceCredentials(state, clock)
+      uplink = openUplink()
     }
     return {
       get mailbox() {
@@ -25,6 +31,9 @@ export const referenceFactory: StoreFactory = {
       },
       get credentials() {
         return credentials
+      },
+      get uplink() {
+        return uplink
       },
       reopen,
       async changeGeneration() {

@@ -47,6 +47,14 @@ export class ByteWriter {
     this.#buffer.writeUInt32BE(value, at)
   }
 
+  patchU16(at: number, value: number): void {
+    this.#buffer.writeUInt16BE(value, at)
+  }
+
+  patchU48(at: number, value: number): void {
+    this.#buffer.writeUIntBE(value, at, 6)
+  }
+
   /** UTF-8 with its length in 16 bits. */
   text(value: string): void {
     const most = value.length * 3
@@ -69,6 +77,11 @@ export class ByteWriter {
     this.#buffer.copy(done, 0, 0, this.#length)
     this.#length = 0
     return done
+  }
+
+  /** What was written; the writer is not used again. */
+  end(): Buffer {
+    return this.#buffer.subarray(0, this.#length)
   }
 
   /** What was written, no longer touched by this writer. */

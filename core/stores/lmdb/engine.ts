@@ -54,6 +54,7 @@ export class Engine {
   #nextNumberStored: number
   #dedupWindowStored = false
   #writeAll = false
+  readonly #resets: Array<() => void> = []
 
   constructor(options: EngineOptions) {
     this.tables = options.tables
@@ -91,6 +92,11 @@ export class Engine {
       },
     )
     this.ledger = new Ledger(this.groups, this.disk, (state, group) => this.markDirty(state, group))
+  }
+
+  /** Runs `reset` after a failed commit, with the disk at rest: what others keep in memory must be made anew from it. */
+  onReset(reset: () => void): void {
+    this.#resets.push(reset)
   }
 
   /** Throws StoreUnavailable when there is no room for messages of `bytes` in sum. */
@@ -257,6 +263,7 @@ export class Engine {
       state.connectedAt = connectedAt
       state.restoreWire(onWire)
     }
+    for (const reset of this.#resets) reset()
     return this.tables.sequence.getEntry(SEQUENCE_KEY)?.version ?? 0
   }
 }

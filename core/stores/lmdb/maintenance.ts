@@ -1,7 +1,8 @@
-// Slow work in the background: writing states whose time has come, deleting what purged devices left, and a walk over all
-// records for what time alone does to them. Small steps, so that no request waits for one.
+// Slow work in the background: writing states whose time has come, forgetting old uplinks, deleting what purged devices left,
+// and a walk over all records for what time alone does to them. Small steps, so that no request waits for one.
 
 import type { Engine } from './engine.js'
+import type { LmdbUplink } from './lmdb-uplink.js'
 import { numberKey } from './tables.js'
 
 const TICK_MS = 250
@@ -13,13 +14,14 @@ export interface Maintenance {
   stop(): void
 }
 
-export function startMaintenance(engine: Engine): Maintenance {
+export function startMaintenance(engine: Engine, uplink: LmdbUplink): Maintenance {
   let walkedTo: string | null = null
   let failures = 0
 
   const tick = (): void => {
     try {
       engine.tick()
+      uplink.expire()
       deleteGarbage(engine)
       walkedTo = walk(engine, walkedTo)
       failures = 0

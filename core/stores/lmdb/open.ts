@@ -7,10 +7,12 @@ import { EXIT } from '../../exit-codes.js'
 import type { Logger } from '../../log.js'
 import type { Credentials } from '../../ports/credentials.js'
 import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
+import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
 import { randomId } from '../../random-id.js'
 import { Engine, readNumber } from './engine.js'
 import { LmdbCredentials } from './lmdb-credentials.js'
 import { LmdbMailbox } from './lmdb-mailbox.js'
+import { LmdbUplink } from './lmdb-uplink.js'
 import { takeLock } from './lock.js'
 import { startMaintenance } from './maintenance.js'
 import { metaKey, openTables, type Tables } from './tables.js'
@@ -28,6 +30,7 @@ export interface LmdbStoreOptions {
    */
   readonly durability: 'disk' | 'process'
   readonly limits: MailboxLimits
+  readonly uplinkLimits?: Partial<UplinkLimits>
   readonly clock?: Clock
   readonly log: Logger
 }
@@ -35,6 +38,7 @@ export interface LmdbStoreOptions {
 export interface LmdbStore {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
+  readonly uplink: Uplink
   readonly generation: string
   /** Writes everything out, releases the folder. Idempotent. */
   close(): Promise<void>
@@ -65,20 +69,22 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
         // What was on the wire in the last second before an unclean stop is not known: all that is old may have been.
         sentBefore: clean ? 0 : clock.now(),
       })
-      const maintenance = startMaintenance(engine)
       const mailbox = new LmdbMailbox(engine)
+      const uplink = new LmdbUplink(engine, { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits })
+      const maintenance = startMaintenance(engine, uplink)
       const credentials = new LmdbCredentials(engine)
       let closing: Promise<void> | null = null
       const close = async (): Promise<void> => {
         maintenance.stop()
         await mailbox.close()
         await credentials.close()
+        await uplink.close()
         await engine.close()
         markClean(tables, options.log)
         await env.close()
         await lock.release()
       }
-      return { mailbox, credentials, generation, close: () => (closing ??= close()) }
+      return { mailbox, credentials, uplink, generation, close: () => (closing ??= close()) }
     } catch (error) {
       await lock.release()
       throw error

@@ -76,10 +76,10 @@ export class Space {
 
   /** Bytes of free pages inside the file. */
   #inside(): number {
-    const { env, dedup, ...rest } = this.#tables
+    const { env, dedup, uplinkDedup, ...rest } = this.#tables
     const whole = statsOf(env)
     let used = pages(whole.root) + pages(whole.free) + 2
-    for (const table of [...Object.values(rest), ...dedup]) used += pages(statsOf(table))
+    for (const table of [...Object.values(rest), ...dedup, ...uplinkDedup]) used += pages(statsOf(table))
     return Math.max(0, whole.lastPageNumber + 1 - used) * whole.pageSize
   }
 }

@@ -11,6 +11,8 @@ import type { Database, RootDatabase } from 'lmdb'
  * - `meta`: name → value
  * - `sequence`: one entry, whose version is the number of the last group stored
  * - `keys`, `revocations`: see credentials.ts
+ * - `uplink`: (time, counter) → uplinks that were stored together; see uplink-codec.ts
+ * - `uplinkDedup`: two databases used in turn by day: hash of device and id → entry
  */
 export interface Tables {
   readonly env: RootDatabase<Buffer, Buffer>
@@ -23,6 +25,8 @@ export interface Tables {
   readonly sequence: Database<Buffer, Buffer>
   readonly keys: Database<Buffer, Buffer>
   readonly revocations: Database<Buffer, Buffer>
+  readonly uplink: Database<Buffer, Buffer>
+  readonly uplinkDedup: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>]
 }
 
 export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
@@ -44,6 +48,8 @@ export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
     }),
     keys: table('keys'),
     revocations: table('revocations'),
+    uplink: table('uplink'),
+    uplinkDedup: [table('uplink-dedup-0'), table('uplink-dedup-1')],
   }
 }
 
