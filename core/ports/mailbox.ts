@@ -1,4 +1,5 @@
 import type { ExceptionReason } from '../../protocol/codes.js'
+import type { GapReason } from '../../protocol/frames/frame-types.js'
 import type { NewMessage, Position, StoredMessage } from '../model/message.js'
 
 /** Which connection owns a device. Valid while the stored claimId equals it. */
@@ -81,12 +82,52 @@ export type ReadResult =
   /** The claimId is not the stored one. `claim` is the stored one. */
   | { readonly kind: 'not_owner'; readonly claim: Claim | null; readonly generation: string }
 
-/** A device acknowledged everything up to `position`; `sent`: what has been put on the wire up to now (no promise). */
+/** A stream device says where it wants to go on. */
+export interface ResumeRequest {
+  readonly device: string
+  readonly claimId: string
+  /** Up to where it has handled everything, as it remembers; null: it remembers nothing. */
+  readonly position: Position | null
+}
+
+/** Seqs that a device was not sent and will not be, and why. */
+export interface LogGap {
+  readonly from: number
+  readonly to: number
+  readonly reason: GapReason
+}
+
+export type ResumeResult =
+  | {
+      readonly kind: 'resumed'
+      /** What the store made of the position; `none`: there was none. `past` and `unknown`: the device is told of a reset. */
+      readonly found: 'none' | 'valid' | 'past' | 'unknown'
+      /** Where delivery begins: [epoch of the cursor, cursor]. */
+      readonly position: Position
+      readonly head: number
+      readonly lastEpoch: string
+      /**
+       * What became of the seqs between the position brought (0 if none) and the cursor, in order, as far as the device is
+       * to be told: exceptions `overflow` and `retention`, and `handled-elsewhere` for what is no exception; other exceptions
+       * are left out. Where the log's exceptions are forgotten it is `retention` too: it may have been one. Neighbours of
+       * one reason are joined. Empty when the position was past or unknown.
+       */
+      readonly gaps: readonly LogGap[]
+    }
+  | { readonly kind: 'not_owner'; readonly claim: Claim | null; readonly generation: string }
+
+/**
+ * A device acknowledged everything up to `position`. The watermarks say what has been put on the wire up to now (no promise)
+ * and what the device has received; each is merged like an ack and moves nothing else. What is acknowledged was received,
+ * and what was received was sent.
+ */
 export interface AckItem {
   readonly device: string
   readonly position: Position
-  /** The watermark for the states `sent` and MQTT DUP; merged like an ack, moves nothing else. */
+  /** For the state `sent` and MQTT DUP. */
   readonly sent?: Position
+  /** For the state `received`. */
+  readonly received?: Position
 }
 
 export interface AckResult {
@@ -153,7 +194,7 @@ export type MessageState =
       readonly kind: 'known'
       readonly epoch: string
       readonly seq: number
-      readonly state: ExceptionReason | 'handled' | 'sent' | 'queued'
+      readonly state: ExceptionReason | 'handled' | 'received' | 'sent' | 'queued'
       /** Null when the message itself is no longer kept. */
       readonly at: number | null
       readonly expiresAt: number | null
@@ -215,6 +256,12 @@ export interface Mailbox {
    * after all: the exception is taken back. One that a read for delivery left out, or of an earlier claim, stays one.
    */
   ack(items: readonly AckItem[]): Promise<readonly AckResult[]>
+
+  /**
+   * What a stream device's hello asks, in one step: the position counts as an ack (by the rules of `ack`; it is a fact about
+   * the device, so also under an old claimId), then delivery begins at the cursor. Refused for an old claimId.
+   */
+  resume(request: ResumeRequest): Promise<ResumeResult>
 
   /**
    * Makes `claim` the owner. Creates the device. While another claim is stored: refused with it, unless `force`.

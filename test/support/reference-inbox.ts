@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { ExceptionReason } from '../../protocol/codes.js'
 import type { NewMessage, Position, StoredMessage } from '../../core/model/message.js'
-import type { Claim, MailboxLimits } from '../../core/ports/mailbox.js'
+import type { Claim, LogGap, MailboxLimits, ResumeResult } from '../../core/ports/mailbox.js'
 
 export interface Row {
   readonly message: StoredMessage
@@ -40,6 +40,7 @@ export class ReferenceInbox {
   generation: string
   cursor = 0
   sent = 0
+  received = 0
   /** Seqs up to here have lost their exceptions. */
   floor = 0
   claim: Claim | null = null
@@ -133,10 +134,12 @@ export class ReferenceInbox {
     }
   }
 
-  ack(position: Position, sent: Position | undefined): boolean {
+  ack(position: Position, sent: Position | undefined, received: Position | undefined): boolean {
     const seq = this.counts(position)
-    const watermark = sent === undefined ? null : this.counts(sent)
-    this.sent = Math.max(this.sent, watermark ?? 0, seq ?? 0)
+    const mark = (watermark: Position | undefined): number =>
+      watermark === undefined ? 0 : (this.counts(watermark) ?? 0)
+    this.received = Math.max(this.received, mark(received), seq ?? 0)
+    this.sent = Math.max(this.sent, mark(sent), mark(received), seq ?? 0)
     if (seq === null) return false
     for (const row of this.rows.slice(0, Math.max(0, seq))) {
       if (row.exception?.onWire === true) row.exception = null
@@ -144,6 +147,36 @@ export class ReferenceInbox {
     this.cursor = Math.max(this.cursor, seq)
     this.overExceptions()
     return true
+  }
+
+  /** Takes the position as an ack; what it is. */
+  resume(position: Position | null): Extract<ResumeResult, { kind: 'resumed' }>['found'] {
+    if (position === null) return 'none'
+    const end = this.endOf(position.epoch)
+    this.ack(position, undefined, undefined)
+    if (end === null) return 'unknown'
+    return position.seq > end ? 'past' : 'valid'
+  }
+
+  /** What a stream device is told of the seqs from after `from` to the cursor. None of them is on the wire. */
+  tellGaps(from: number): LogGap[] {
+    const gaps: LogGap[] = []
+    for (const row of this.rows.slice(0, this.cursor)) {
+      if (row.exception !== null) row.exception.onWire = false
+      const { seq } = row.message
+      const reason = this.#gapReason(row)
+      if (seq <= from || reason === null) continue
+      const before = gaps.at(-1)
+      if (before?.to === seq - 1 && before.reason === reason) gaps[gaps.length - 1] = { ...before, to: seq }
+      else gaps.push({ from: seq, to: seq, reason })
+    }
+    return gaps
+  }
+
+  #gapReason({ message, exception }: Row): LogGap['reason'] | null {
+    if (message.seq <= this.floor) return 'retention'
+    if (exception === null) return 'handled-elsewhere'
+    return exception.reason === 'overflow' || exception.reason === 'retention' ? exception.reason : null
   }
 
   /** A new epoch for a new generation; the list forgets what nothing after the cursor needs. */

@@ -187,12 +187,31 @@ class ReferenceMailbox implements Mailbox {
 
   async ack(items: Parameters<Mailbox['ack']>[0]): ReturnType<Mailbox['ack']> {
     this.#check()
-    return items.map(({ device, position, sent }) => {
+    return items.map(({ device, position, sent, received }) => {
       const inbox = this.#store.find(device)
       if (inbox === undefined) return { counted: false, cursor: 0, pending: 0 }
-      const counted = inbox.ack(position, sent)
+      const counted = inbox.ack(position, sent, received)
       return { counted, cursor: inbox.cursor, pending: inbox.pendingRows().length }
     })
+  }
+
+  async resume({ device, claimId, position }: Parameters<Mailbox['resume']>[0]): ReturnType<Mailbox['resume']> {
+    this.#check()
+    const inbox = this.#store.find(device)
+    if (inbox === undefined) return { kind: 'not_owner', claim: null, generation: this.generation }
+    const found = inbox.resume(position)
+    if (inbox.claim?.claimId !== claimId) {
+      return { kind: 'not_owner', claim: inbox.claim, generation: this.generation }
+    }
+    const from = found === 'none' || found === 'valid' ? (position?.seq ?? 0) : inbox.cursor
+    return {
+      kind: 'resumed',
+      found,
+      position: inbox.cursorPosition(),
+      head: inbox.head,
+      lastEpoch: inbox.lastEpoch,
+      gaps: inbox.tellGaps(from),
+    }
   }
 
   async claim(device: string, claim: Claim, options: { readonly force: boolean }): ReturnType<Mailbox['claim']> {
@@ -297,6 +316,7 @@ class ReferenceMailbox implements Mailbox {
     const place = { kind: 'known', epoch: row.epoch, seq, at, expiresAt } as const
     if (row.exception !== null) return { ...place, state: row.exception.reason }
     if (seq <= inbox.cursor) return { ...place, state: 'handled' }
+    if (seq <= inbox.received) return { ...place, state: 'received' }
     return { ...place, state: seq <= inbox.sent ? 'sent' : 'queued' }
   }
 

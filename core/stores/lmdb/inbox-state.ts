@@ -64,6 +64,8 @@ export class InboxState {
   cursorCumulative = 0
   /** Highest seq known to have been put on the wire. */
   sent = 0
+  /** Highest seq known to have been received by the device. */
+  received = 0
   exceptions: readonly ExceptionRange[] = NO_RANGES
   /** Exceptions up to here are forgotten. */
   exceptionsFloor = 0

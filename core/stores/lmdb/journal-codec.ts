@@ -4,7 +4,7 @@
 //   change: u8 kind, text device, u48 device number, then by kind
 //     append        u48 seq, 16 bytes body hash (zeros without a dedup id), u32 length, message
 //     epoch         text epoch, text generation          (begins with the device's next append)
-//     ack           u48 cursor, u48 cumulative weight there, u48 sent: what became of the record
+//     ack           u48 cursor, u48 cumulative weight there, u48 sent, u48 received (since format 2): what became of the record
 //     take back     u48 from, u48 to
 //     exception     u48 seq, u8 reason, u48 at, u32 size, u48 cumulative
 //     subscription  text filter (empty: none)
@@ -14,7 +14,7 @@ import { ByteReader, ByteWriter } from './bytes.js'
 import type { InboxState } from './inbox-state.js'
 import { type LogEntry, readEntry, writeEntry } from './message-codec.js'
 
-const FORMAT = 1
+const FORMAT = 2
 const KIND = { append: 1, epoch: 2, ack: 3, takeBack: 4, exception: 5, subscription: 6 } as const
 /** A part is closed when it is larger; a change is never split. Bytes. */
 export const PART_SIZE = 1 << 20
@@ -34,7 +34,13 @@ export interface ExceptionChange {
 export type Change = { readonly device: string; readonly number: number } & (
   | { readonly kind: 'append'; readonly entry: LogEntry; readonly bodyHash: Uint8Array }
   | { readonly kind: 'epoch'; readonly epoch: string; readonly generation: string }
-  | { readonly kind: 'ack'; readonly cursor: number; readonly cumulative: number; readonly sent: number }
+  | {
+      readonly kind: 'ack'
+      readonly cursor: number
+      readonly cumulative: number
+      readonly sent: number
+      readonly received: number
+    }
   | { readonly kind: 'takeBack'; readonly from: number; readonly to: number }
   | ({ readonly kind: 'exception' } & ExceptionChange)
   | { readonly kind: 'subscription'; readonly filter: string | null }
@@ -81,12 +87,13 @@ export class JournalWriter {
     out.text(generation)
   }
 
-  /** Where the cursor and the watermark stand now. */
+  /** Where the cursor and the watermarks stand now. */
   ack(state: InboxState): void {
     const out = this.#begin(KIND.ack, state)
     out.u48(state.cursor)
     out.u48(state.cursorCumulative)
     out.u48(state.sent)
+    out.u48(state.received)
   }
 
   takeBack(state: InboxState, from: number, to: number): void {
@@ -119,7 +126,7 @@ export class JournalWriter {
 export function* readChanges(part: Buffer): Generator<Change> {
   const input = new ByteReader(part)
   const format = input.u8()
-  if (format !== FORMAT) throw new RangeError(`a journal entry has the unknown format ${format}`)
+  if (format !== FORMAT && format !== 1) throw new RangeError(`a journal entry has the unknown format ${format}`)
   while (!input.done) {
     const kind = input.u8()
     const device = input.text()
@@ -135,7 +142,15 @@ export function* readChanges(part: Buffer): Generator<Change> {
         yield { kind: 'epoch', device, number, epoch: input.text(), generation: input.text() }
         break
       case KIND.ack:
-        yield { kind: 'ack', device, number, cursor: input.u48(), cumulative: input.u48(), sent: input.u48() }
+        yield {
+          kind: 'ack',
+          device,
+          number,
+          cursor: input.u48(),
+          cumulative: input.u48(),
+          sent: input.u48(),
+          received: format === 1 ? 0 : input.u48(),
+        }
         break
       case KIND.takeBack:
         yield { kind: 'takeBack', device, number, from: input.u48(), to: input.u48() }

@@ -45,16 +45,22 @@ export class Ledger {
     state.beginEpoch(epoch, generation)
   }
 
-  /** Merges an ack; false when its epoch is unknown. */
-  ack(state: InboxState, position: Position, sent: Position | undefined): boolean {
+  /** Merges an ack and watermarks; false when the ack's epoch is unknown. */
+  ack(
+    state: InboxState,
+    position: Position,
+    marks: { readonly sent?: Position; readonly received?: Position },
+  ): boolean {
     const acked = state.resolveAck(position)
     const seq = acked ?? 0
-    const watermark = Math.max(sent === undefined ? 0 : (state.resolveAck(sent) ?? 0), seq)
+    const received = Math.max(marks.received === undefined ? 0 : (state.resolveAck(marks.received) ?? 0), seq)
+    const sent = Math.max(marks.sent === undefined ? 0 : (state.resolveAck(marks.sent) ?? 0), received)
     const takenBack = state.takenBack(seq)
-    if (seq > state.cursor || watermark > state.sent || takenBack.length > 0) {
+    if (seq > state.cursor || sent > state.sent || received > state.received || takenBack.length > 0) {
       const group = this.touch(state)
       state.moveCursor(seq, this.#disk)
-      if (watermark > state.sent) state.sent = watermark
+      if (sent > state.sent) state.sent = sent
+      if (received > state.received) state.received = received
       group.journal.ack(state)
       for (const { from, to } of takenBack) {
         group.journal.takeBack(state, from, to)

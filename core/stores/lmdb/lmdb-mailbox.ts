@@ -3,6 +3,7 @@
 
 import { OutcomeUnknown, PostriderError, StoreUnavailable } from '../../errors.js'
 import { epochAt, resolvePosition } from '../../model/epochs.js'
+import { gapsBetween } from '../../model/gaps.js'
 import type { NewMessage, Position } from '../../model/message.js'
 import type {
   AckItem,
@@ -19,6 +20,8 @@ import type {
   PeekResult,
   ReadRequest,
   ReadResult,
+  ResumeRequest,
+  ResumeResult,
 } from '../../ports/mailbox.js'
 import { randomId } from '../../random-id.js'
 import { type AppendContext, appendMessage } from './append.js'
@@ -96,15 +99,40 @@ export class LmdbMailbox implements Mailbox {
   async ack(items: readonly AckItem[]): Promise<readonly AckResult[]> {
     this.#open()
     let group = 0
-    const results = items.map(({ device, position, sent }): AckResult => {
-      const state = this.#engine.find(device)
+    const results = items.map((item): AckResult => {
+      const state = this.#engine.find(item.device)
       if (state === null) return { counted: false, cursor: 0, pending: 0 }
-      const counted = this.#engine.ledger.ack(state, position, sent)
+      const counted = this.#engine.ledger.ack(state, item.position, item)
       if (state.lastGroup > group) group = state.lastGroup
       return { counted, cursor: state.cursor, pending: state.pending }
     })
     await this.#stored(group)
     return results
+  }
+
+  async resume({ device, claimId, position }: ResumeRequest): Promise<ResumeResult> {
+    const state = this.#find(device)
+    if (state === null) return { kind: 'not_owner', claim: null, generation: this.generation }
+    this.#engine.ageNow(state)
+    const found = position === null ? 'none' : resolvePosition(state.epochs, state.head, position).kind
+    if (position !== null) this.#engine.ledger.ack(state, position, {})
+    const { claim } = state
+    if (claim?.claimId !== claimId) {
+      await this.#stored(state.lastGroup)
+      return { kind: 'not_owner', claim, generation: this.generation }
+    }
+    const after = found === 'none' ? 0 : found === 'valid' ? (position?.seq ?? 0) : Infinity
+    state.leftOut(0, state.cursor)
+    const result: ResumeResult = {
+      kind: 'resumed',
+      found,
+      position: state.cursorPosition,
+      head: state.head,
+      lastEpoch: state.lastEpoch,
+      gaps: gapsBetween(state.exceptions, state.exceptionsFloor, after, state.cursor),
+    }
+    await this.#stored(state.lastGroup)
+    return result
   }
 
   async claim(device: string, claim: Claim, options: { readonly force: boolean }): Promise<ClaimGranted | ClaimHeld> {

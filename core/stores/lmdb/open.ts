@@ -17,8 +17,10 @@ import { takeLock } from './lock.js'
 import { startMaintenance } from './maintenance.js'
 import { metaKey, openTables, type Tables } from './tables.js'
 
-/** The format of the whole folder. A newer one is refused. */
-export const LMDB_FORMAT = 1
+/** The format of the whole folder: 2 since records and journal have the watermark `received`. A newer one is refused. */
+export const LMDB_FORMAT = 2
+/** Folders since then are read; what is written to them makes them the present format. */
+const OLDEST_FORMAT = 1
 
 export interface LmdbStoreOptions {
   /** The data folder; made (mode 0700) when it does not exist. */
@@ -137,9 +139,9 @@ function openEnvironment(path: string, durability: 'disk' | 'process'): RootData
 
 function checkFormat(path: string, tables: Tables): void {
   const format = readNumber(tables, 'format')
-  if (format === null || format === LMDB_FORMAT) return
+  if (format === null || (format >= OLDEST_FORMAT && format <= LMDB_FORMAT)) return
   throw new StartupError(
-    `the data folder ${path} has format ${format}, this version reads format ${LMDB_FORMAT}: use the version that wrote it, or a newer one`,
+    `the data folder ${path} has format ${format}, this version reads up to format ${LMDB_FORMAT}: use the version that wrote it, or a newer one`,
   )
 }
 

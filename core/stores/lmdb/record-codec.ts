@@ -6,7 +6,9 @@ import type { ExceptionRange } from '../../model/exceptions.js'
 import { ByteReader, type ByteWriter } from './bytes.js'
 import { InboxState } from './inbox-state.js'
 
-const FORMAT = 1
+/** Format 1 had no `received`. */
+const FORMAT = 2
+
 /** `group`: every change of the device up to this group is in the record. */
 export function encodeRecord(out: ByteWriter, state: InboxState, group: number): Buffer {
   out.u8(FORMAT)
@@ -20,6 +22,7 @@ export function encodeRecord(out: ByteWriter, state: InboxState, group: number):
   out.u48(state.cursor)
   out.u48(state.cursorCumulative)
   out.u48(state.sent)
+  out.u48(state.received)
   out.u48(state.exceptionsFloor)
   out.u48(state.pending)
   out.u48(state.pendingBytes)
@@ -49,7 +52,8 @@ export function encodeRecord(out: ByteWriter, state: InboxState, group: number):
 export function decodeRecord(device: string, bytes: Buffer): InboxState {
   const input = new ByteReader(bytes)
   const format = input.u8()
-  if (format !== FORMAT) throw new RangeError(`the record of device ${device} has the unknown format ${format}`)
+  if (format !== FORMAT && format !== 1)
+    throw new RangeError(`the record of device ${device} has the unknown format ${format}`)
   const group = input.u48()
   const state = new InboxState(device, input.u48(), input.u48(), '', '')
   state.recordGroup = group
@@ -61,6 +65,7 @@ export function decodeRecord(device: string, bytes: Buffer): InboxState {
   state.cursor = input.u48()
   state.cursorCumulative = input.u48()
   state.sent = input.u48()
+  state.received = format === 1 ? 0 : input.u48()
   state.exceptionsFloor = input.u48()
   state.pending = input.u48()
   state.pendingBytes = input.u48()

@@ -64,6 +64,7 @@ function apply(state: InboxState, change: Change): void {
     case 'ack':
       state.passTo(change.cursor, change.cumulative)
       if (change.sent > state.sent) state.sent = change.sent
+      if (change.received > state.received) state.received = change.received
       return
     case 'takeBack':
       state.takeBack(change)

@@ -58,5 +58,6 @@ export function messageState(state: InboxState, seq: number, epoch: string | nul
   if (exception !== undefined) return { ...known, state: exception.reason }
   if (seq <= state.exceptionsFloor) return { kind: 'gone' }
   if (seq <= state.cursor) return { ...known, state: 'handled' }
+  if (seq <= state.received) return { ...known, state: 'received' }
   return { ...known, state: seq <= state.sent ? 'sent' : 'queued' }
 }

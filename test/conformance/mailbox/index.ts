@@ -16,6 +16,7 @@ import { orderConformance } from './order.js'
 import { pagingConformance } from './paging.js'
 import { pendingConformance } from './pending.js'
 import { positionsConformance } from './positions.js'
+import { resumeConformance } from './resume.js'
 import { expiryConformance, retentionConformance } from './time.js'
 
 const SUBJECTS = [
@@ -35,6 +36,7 @@ const SUBJECTS = [
   lookConformance,
   pagingConformance,
   positionsConformance,
+  resumeConformance,
   purgeConformance,
   reopenConformance,
   closedConformance,

@@ -20,6 +20,15 @@ export type Op =
       readonly epoch: EpochRef
       readonly seq: number
       readonly sent: number | null
+      readonly received: number | null
+    }
+  | {
+      readonly op: 'resume'
+      readonly device: string
+      readonly claimId: string
+      readonly epoch: EpochRef
+      /** Null: without a position. */
+      readonly seq: number | null
     }
   | { readonly op: 'claim'; readonly device: string; readonly claimId: string; readonly force: boolean }
   | { readonly op: 'release'; readonly device: string; readonly claimId: string }
@@ -50,6 +59,7 @@ const PAUSES = process.env['CI_LONG'] === undefined ? [3, 30] : [3, 30, 300, 2_3
 const device = fc.constantFrom(...DEVICES)
 const claimId = fc.constantFrom('c1', 'c2', 'c3')
 const seq = fc.integer({ min: 0, max: 14 })
+const maybe = fc.oneof(seq, fc.constant(null))
 // Mostly a recent epoch: the numbers count from the newest.
 const epoch = fc.oneof({ weight: 8, arbitrary: fc.nat(2) }, { weight: 3, arbitrary: fc.nat(8) }, fc.constant(null))
 
@@ -62,7 +72,8 @@ const item: fc.Arbitrary<AppendItem> = fc.record({
 
 const weighted: ReadonlyArray<readonly [weight: number, arbitrary: fc.Arbitrary<Op>]> = [
   [10, fc.record({ op: fc.constant('append'), items: fc.array(item, { minLength: 1, maxLength: 6 }) })],
-  [7, fc.record({ op: fc.constant('ack'), device, epoch, seq, sent: fc.oneof(seq, fc.constant(null)) })],
+  [7, fc.record({ op: fc.constant('ack'), device, epoch, seq, sent: maybe, received: maybe })],
+  [4, fc.record({ op: fc.constant('resume'), device, claimId, epoch, seq: maybe })],
   [4, fc.record({ op: fc.constant('claim'), device, claimId, force: fc.boolean() })],
   [2, fc.record({ op: fc.constant('release'), device, claimId })],
   [1, fc.record({ op: fc.constant('keep'), device, claimId, filter: fc.constantFrom(null, 'inbox/a', 'inbox/a/+') })],

@@ -67,8 +67,11 @@ export class Side {
       case 'ack': {
         const position = this.#position(op.epoch, op.seq)
         const sent = op.sent === null ? {} : { sent: this.#position(op.epoch, op.sent) }
-        return mailbox.ack([{ device: op.device, position, ...sent }])
+        const received = op.received === null ? {} : { received: this.#position(op.epoch, op.received) }
+        return mailbox.ack([{ device: op.device, position, ...sent, ...received }])
       }
+      case 'resume':
+        return this.#resume(op, forgettable(op.device))
       case 'claim':
         return mailbox.claim(op.device, { node: 'n', claimId: op.claimId }, { force: op.force })
       case 'release':
@@ -102,6 +105,18 @@ export class Side {
         break // not a call on the port
     }
     return null
+  }
+
+  /** Gaps seq by seq: where exceptions may be forgotten, two stores may tell different ones. */
+  async #resume(op: Extract<Op, { op: 'resume' }>, floor: number): Promise<unknown> {
+    const { device, claimId, epoch, seq } = op
+    const position = seq === null ? null : this.#position(epoch, seq)
+    const result = await this.#mailbox.resume({ device, claimId, position })
+    if (result.kind !== 'resumed') return result
+    const gaps = result.gaps.flatMap(({ from, to, reason }) =>
+      range(Math.max(from, floor + 1), to).map((each) => `${each} ${reason}`),
+    )
+    return { ...result, gaps }
   }
 
   /** All pages from a position to the head; a page may be cut anywhere. */
