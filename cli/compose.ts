@@ -29,7 +29,7 @@ import { ApiCounters } from '../push-api/counters.js'
 import { createPushApi } from '../push-api/create-push-api.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
 import { explainListenError } from './listen-error.js'
-import { apiMetrics, brokerMetrics, busMetrics, courierMetrics, queueMetrics } from './metric-tables.js'
+import { apiMetrics, brokerMetrics, busMetrics, courierMetrics, queueMetrics, uplinkMetrics } from './metric-tables.js'
 import { loadServerSecrets, type ServerSecrets } from './secrets.js'
 
 /** The listeners that are on, and their ports. */
@@ -125,7 +125,15 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   await lifecycle.step('data folder', () => makeFolder(folder, where.get('store') ?? '--store (default)'))
   const store = await lifecycle.step(
     'store',
-    () => openLmdbStore({ path: folder, durability: config.durability, limits: mailboxLimits(config), clock, log }),
+    () =>
+      openLmdbStore({
+        path: folder,
+        durability: config.durability,
+        limits: mailboxLimits(config),
+        uplinkLimits: { maxBytes: config.uplinkMax, retentionSeconds: config.uplinkRetention },
+        clock,
+        log,
+      }),
     (opened) => opened.close(),
   )
   readiness.addCheck({ name: 'store', check: () => store.mailbox.ping() })
@@ -138,7 +146,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
       createLocalBus({ counters: busCounters, onHandlerError: (err) => log.error({ err }, 'a bus handler failed') }),
     (opened) => opened.close(),
   )
-  const { mailbox, credentials } = store
+  const { mailbox, credentials, uplink } = store
+  metrics.expose(uplinkMetrics(uplink))
   const tokens =
     config.auth === 'none'
       ? null
@@ -151,6 +160,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     mailbox,
     bus,
     credentials,
+    uplink,
     keyring,
     tokens,
     log,

@@ -4,6 +4,7 @@
 import type { BrokerCounters } from '../broker/counters.js'
 import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
 import type { Metric } from '../core/metrics/metrics.js'
+import type { Uplink } from '../core/ports/uplink.js'
 import type { CourierCounters } from '../courier/courier-counters.js'
 import type { ApiCounters } from '../push-api/counters.js'
 import type { PushApi } from '../push-api/create-push-api.js'
@@ -111,6 +112,13 @@ export function queueMetrics(queue: PushApi['queue']): readonly Metric[] {
     gauge('append_queue_messages', 'Messages handed to the store and not answered yet', () => queue.count),
     gauge('append_queue_bytes', 'Bytes handed to the store and not answered yet', () => queue.bytes),
     gauge('append_queue_age_seconds', 'How long the oldest of them waits', () => queue.age() / 1000),
+  ]
+}
+
+export function uplinkMetrics(uplink: Pick<Uplink, 'usage'>): readonly Metric[] {
+  return [
+    gauge('uplink_kept', 'Uplinks that are kept', () => uplink.usage.count),
+    gauge('uplink_kept_bytes', 'Bytes of them, as `--uplink-max` counts', () => uplink.usage.bytes),
   ]
 }
 

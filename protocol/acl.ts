@@ -6,6 +6,7 @@
 // So `#` is a legal grant: all ordinary topics, nobody's mailbox.
 
 import { classifyFilter, classifyTopic, isReservedLevel, type FilterKind } from './topics.js'
+import { utf8Length } from './utf8-length.js'
 
 export interface Acl {
   /** Filters: a topic that one of them matches may be published to. */
@@ -133,13 +134,3 @@ const isWildcard = (level: string | undefined): boolean => level === '+' || leve
 /** First levels that no leading wildcard stands for. */
 const isHidden = (level: string | undefined): boolean =>
   level !== undefined && (level.startsWith('$') || isReservedLevel(level))
-
-/** Without an encoder, which not every runtime of this folder has; a lone surrogate counts as what it is encoded to. */
-function utf8Length(text: string): number {
-  let bytes = 0
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0
-    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
-  }
-  return bytes
-}

@@ -1,5 +1,6 @@
 // Device ids. A device id is an MQTT client id, a topic level and a URL path segment, so one pattern serves all three.
 
+export const DEVICE_ID_MAX = 128
 const PATTERN = /^[A-Za-z0-9._:@-]{1,128}$/
 
 /**

@@ -1,6 +1,8 @@
 // The topics and filters of MQTT, as far as they have a meaning of ours. Pure: which topic is what, and whether a filter is
 // well-formed; who may use it is the broker's decision.
 
+import { utf8Length } from './utf8-length.js'
+
 /** First levels that belong to mailboxes; a filter that begins with one literally is a mailbox filter. */
 const RESERVED = new Set(['inbox', 'stream', 'uplink'])
 
@@ -55,6 +57,14 @@ export function isValidTopic(topic: string): boolean {
   return topic.length > 0 && !topic.includes('+') && !topic.includes('#') && !hasForbiddenCharacter(topic)
 }
 
+/** Longest channel of an uplink, in UTF-8 bytes. */
+export const UPLINK_CHANNEL_MAX_BYTES = 1_024
+
+/** A channel is what follows `uplink/{id}/` in a topic: levels without wildcards, the first one not empty. */
+export function isUplinkChannel(channel: string): boolean {
+  return isValidTopic(channel) && !channel.startsWith('/') && utf8Length(channel) <= UPLINK_CHANNEL_MAX_BYTES
+}
+
 /** What a SUBSCRIBE filter is. */
 export function classifyFilter(filter: string): FilterKind {
   if (!isValidFilter(filter)) return { kind: 'malformed' }
@@ -84,11 +94,12 @@ export function classifyTopic(topic: string): TopicKind {
   if (!isValidTopic(topic)) return { kind: 'malformed' }
   if (topic.startsWith('$')) return { kind: 'system' }
   const levels = topic.split('/')
-  const [first = '', device = '', third = ''] = levels
+  const [first = '', device = '', third] = levels
   if (!RESERVED.has(first)) return { kind: 'ordinary' }
   if (device === '') return { kind: 'reserved' }
-  if (first === 'uplink' && levels.length >= 3 && third !== '') {
-    return { kind: 'uplink', device, channel: levels.slice(2).join('/') }
+  if (first === 'uplink' && levels.length >= 3) {
+    const channel = levels.slice(2).join('/')
+    return isUplinkChannel(channel) ? { kind: 'uplink', device, channel } : { kind: 'reserved' }
   }
   if (first === 'stream' && levels.length === 3 && (third === 'hello' || third === 'ack' || third === 'uplink')) {
     return { kind: 'control', device, control: third }

@@ -8,6 +8,7 @@ import { clientAddress, NO_PROXIES, type TrustedProxies } from '../core/net/trus
 import type { Bus } from '../core/ports/bus.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { Mailbox } from '../core/ports/mailbox.js'
+import type { Uplink } from '../core/ports/uplink.js'
 import type { Keyring } from '../core/security/api-keys.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import { createAuthenticator } from './auth.js'
@@ -23,6 +24,7 @@ import { keyRoutes } from './routes/keys.js'
 import { messageRoutes } from './routes/messages.js'
 import { notBuiltRoutes } from './routes/not-built.js'
 import { openapiRoute, registerOpenapi } from './routes/openapi.js'
+import { uplinkRoutes } from './routes/uplink.js'
 
 export interface PushApiOptions {
   readonly host: string
@@ -31,6 +33,7 @@ export interface PushApiOptions {
   readonly mailbox: Mailbox
   readonly bus: Bus
   readonly credentials: Credentials
+  readonly uplink: Pick<Uplink, 'read'>
   readonly keyring: Keyring
   /** Null: devices need no tokens, and none are minted. */
   readonly tokens: DeviceTokens | null
@@ -58,7 +61,7 @@ const PARAM_MAX_LENGTH = 16_384
 
 /** The REST interface over a mailbox. */
 export function createPushApi(options: PushApiOptions): PushApi {
-  const { mailbox, bus, credentials, keyring, tokens, log, clock = systemClock } = options
+  const { mailbox, bus, credentials, uplink, keyring, tokens, log, clock = systemClock } = options
   const { trustedProxies = NO_PROXIES } = options
   const limits: ApiLimits = { ...DEFAULT_API_LIMITS, ...options.limits }
   const counters = options.counters ?? new ApiCounters()
@@ -73,6 +76,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
       mailbox,
       bus,
       credentials,
+      uplink,
       tokens,
       clock,
       log,
@@ -161,7 +165,7 @@ async function build(context: RouteContext, version: string): Promise<FastifyIns
     })
   })
   await registerOpenapi(app, version)
-  const plugins = [messageRoutes, deviceRoutes, inboxRoutes, keyRoutes, notBuiltRoutes]
+  const plugins = [messageRoutes, deviceRoutes, inboxRoutes, keyRoutes, uplinkRoutes, notBuiltRoutes]
   for (const routes of plugins) {
     await app.register((scope, _options, done) => {
       routes(scope, context)

@@ -20,7 +20,7 @@ export const FIELD_LIMITS = {
   /** Entries of one page, and how many there are when `limit` is absent. */
   pageMax: 1000,
   pageDefault: 100,
-  /** Bytes of the messages on one page of a peek; the first one always fits. */
+  /** Bytes of the messages on one page of a peek, and of the uplinks on one page; the first one always fits. */
   peekMaxBytes: 4 * 1024 * 1024,
   /** Characters of the `after` and `epoch` query parameters. */
   cursorMax: 512,

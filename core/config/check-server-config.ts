@@ -1,6 +1,9 @@
 import { isIP } from 'node:net'
+import { DEVICE_ID_MAX } from '../../protocol/device-id.js'
+import { UPLINK_CHANNEL_MAX_BYTES } from '../../protocol/topics.js'
 import { StartupError } from '../errors.js'
 import { messageSize } from '../model/message.js'
+import { uplinkSize } from '../ports/uplink.js'
 import { settingName } from './option.js'
 import type { ServerConfig } from './server-options.js'
 
@@ -39,6 +42,17 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
   if (config.payloadMax + largest > config.inboxMaxBytes) {
     refuse(
       `${name('payloadMax')} ${config.payloadMax} bytes is over what an inbox holds, ${name('inboxMaxBytes')} ${config.inboxMaxBytes} bytes: such a message could never be accepted`,
+    )
+  }
+  const uplink = uplinkSize({
+    device: 'x'.repeat(DEVICE_ID_MAX),
+    channel: 'x'.repeat(UPLINK_CHANNEL_MAX_BYTES),
+    contentType: null,
+    payload: new Uint8Array(0),
+  })
+  if (config.payloadMax + uplink > config.uplinkMax) {
+    refuse(
+      `${name('payloadMax')} ${config.payloadMax} bytes is over what is kept of all uplink, ${name('uplinkMax')} ${config.uplinkMax} bytes: such an uplink could never be stored`,
     )
   }
   if (config.payloadMax > config.bodyMax) {

@@ -123,6 +123,16 @@ export const SERVER_OPTIONS = {
     default: 10_000,
     doc: 'How often the connected devices are compared with the store, which finds what a lost notice did not tell',
   }),
+  uplinkRetention: option<number>({
+    type: seconds({ min: 1, max: 10 * YEAR }),
+    default: 7 * DAY,
+    doc: 'How long uplink (what devices send) is kept for `GET /v1/uplink`',
+  }),
+  uplinkMax: option<number>({
+    type: size({ min: MIB, max: 1024 * GIB }),
+    default: 4 * GIB,
+    doc: 'Most bytes of uplink that are kept. What comes then is not acknowledged, and its connection closed, until older uplink has expired',
+  }),
   drainDeadline: option<number>({
     type: duration({ min: 100, max: 3_600_000 }),
     default: 20_000,
@@ -156,8 +166,6 @@ export const LATER_SETTINGS: Readonly<Record<string, string>> = {
   bus: 'a bus to other nodes',
   'redis-wait': 'a Redis store',
   'token-jwks': 'verifying tokens with a JWKS',
-  'uplink-retention': 'uplink',
-  'uplink-max': 'uplink',
   'drain-delay': 'a paced drain',
   'drain-rate': 'a paced drain',
   workers: 'more than one worker',

@@ -1,3 +1,5 @@
+import { UPLINK_CHANNEL_MAX_BYTES } from '../topics.js'
+
 /**
  * Bounds of what stands in frames, the same for both sides; lengths in bytes of UTF-8. They keep a decoder from working for
  * nothing. What a server grants (window, payload) is another and smaller thing.
@@ -23,7 +25,7 @@ export const FRAME_LIMITS = {
   sdkBytes: 128,
   nodeBytes: 256,
   sessionBytes: 64,
-  channelBytes: 1_024,
+  channelBytes: UPLINK_CHANNEL_MAX_BYTES,
   uplinkIdBytes: 256,
   closeCodeBytes: 64,
   /** Messages in flight that a device may ask for; the server grants at most `--window-max` of them. */

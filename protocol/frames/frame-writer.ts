@@ -1,26 +1,11 @@
 // Writes MessagePack in its shortest form into one growing buffer, which may be used again and again.
 
+import { utf8Length } from '../utf8-length.js'
 import { FrameError } from './frame-error.js'
 
 const UTF8 = new TextEncoder()
 /** Up to this many characters a loop over ASCII beats the encoder. */
 const SHORT = 48
-
-/** Bytes of `text` in UTF-8. */
-export function utf8Length(text: string): number {
-  let size = text.length
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code < 0x80) continue
-    if (code < 0x800) size++
-    else {
-      size += 2
-      const next = text.charCodeAt(i + 1)
-      if (code >= 0xd800 && code <= 0xdbff && next >= 0xdc00 && next <= 0xdfff) i++ // two units, four bytes
-    }
-  }
-  return size
-}
 
 export class FrameWriter {
   #bytes: Uint8Array

@@ -1,8 +1,9 @@
+import { utf8Length } from '../utf8-length.js'
 import { FrameError } from './frame-error.js'
 import { FRAME_LIMITS } from './frame-limits.js'
 import type { Fields } from './frame-reader.js'
 import { WIRE_VERSION, type HelloFrame } from './frame-types.js'
-import { FrameWriter, utf8Length } from './frame-writer.js'
+import { FrameWriter } from './frame-writer.js'
 import { readLogs, readPosition, writePositions } from './position.js'
 
 export function readHello(fields: Fields): HelloFrame {

@@ -1,14 +1,10 @@
-import { isValidTopic } from '../topics.js'
+import { isUplinkChannel } from '../topics.js'
+import { utf8Length } from '../utf8-length.js'
 import { FrameError } from './frame-error.js'
 import { FRAME_LIMITS } from './frame-limits.js'
 import type { Fields } from './frame-reader.js'
 import type { UplinkFrame } from './frame-types.js'
-import { FrameWriter, utf8Length } from './frame-writer.js'
-
-/** A channel is what follows `uplink/{id}/` in a topic: levels without wildcards, the first one not empty. */
-export function isUplinkChannel(channel: string): boolean {
-  return isValidTopic(channel) && !channel.startsWith('/') && utf8Length(channel) <= FRAME_LIMITS.channelBytes
-}
+import { FrameWriter } from './frame-writer.js'
 
 export function readUplink(fields: Fields): UplinkFrame {
   const reader = fields.at('channel')

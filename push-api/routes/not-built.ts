@@ -7,7 +7,6 @@ export const CALLS_NOT_BUILT: ReadonlyArray<readonly [methods: HTTPMethods[], ur
   [['POST'], '/v1/groups/:group/messages'],
   [['POST'], '/v1/groups/:group/members'],
   [['PUT', 'DELETE', 'GET'], '/v1/groups/:group/members/:id'],
-  [['GET'], '/v1/uplink'],
   [['GET', 'DELETE'], '/v1/scheduled/:id'],
   [['GET'], '/v1/events'],
   [['PUT', 'GET', 'DELETE'], '/v1/webhooks/:id'],

@@ -2,6 +2,7 @@ import { PROBLEM, type Schema } from './common.js'
 import { CANCELLED, DEVICE, DEVICES, MESSAGE_STATE, PENDING_MESSAGE, PENDING_MESSAGES, TOKEN } from './device.js'
 import { KEY, KEYS, NEW_KEY } from './key.js'
 import { ACCEPTED, BATCH, BATCH_ITEM, BATCH_RESULT, BATCH_RESULTS, MESSAGE } from './message.js'
+import { UPLINK, UPLINKS } from './uplink.js'
 
 /** The schemas with a name: `components.schemas` of the OpenAPI document. */
 export const NAMED_SCHEMAS: readonly Schema[] = [
@@ -22,4 +23,6 @@ export const NAMED_SCHEMAS: readonly Schema[] = [
   KEY,
   NEW_KEY,
   KEYS,
+  UPLINK,
+  UPLINKS,
 ]

@@ -3,6 +3,7 @@ import type { Logger } from '../../core/log.js'
 import type { Bus } from '../../core/ports/bus.js'
 import type { Credentials } from '../../core/ports/credentials.js'
 import type { Mailbox } from '../../core/ports/mailbox.js'
+import type { Uplink } from '../../core/ports/uplink.js'
 import type { Keyring } from '../../core/security/api-keys.js'
 import type { DeviceTokens } from '../../core/security/device-tokens.js'
 import type { ApiCounters } from '../counters.js'
@@ -14,6 +15,7 @@ export interface ServiceContext {
   readonly mailbox: Mailbox
   readonly bus: Bus
   readonly credentials: Credentials
+  readonly uplink: Pick<Uplink, 'read'>
   readonly keyring: Pick<Keyring, 'forget'>
   /** Null: devices need no tokens (`--auth none`), and none are minted. */
   readonly tokens: DeviceTokens | null

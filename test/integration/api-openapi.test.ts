@@ -17,6 +17,7 @@ const CALLS = [
   'GET /v1/devices/{id}/messages',
   'GET /v1/devices/{id}/messages/{seq}',
   'GET /v1/keys',
+  'GET /v1/uplink',
   'POST /v1/devices/{id}/messages',
   'POST /v1/devices/{id}/token',
   'POST /v1/keys',
@@ -129,4 +130,10 @@ void tap.test('openapi: what the calls answer is what the document says', async 
   await answers('NewKey', 'POST', '/v1/keys', { name: 'n', scopes: ['read'] })
   await answers('Keys', 'GET', '/v1/keys')
   await answers('Problem', 'GET', '/v1/devices/nobody')
+  const uplink = { device: 'd', channel: 'a/b', will: false, dedupId: null }
+  await api.uplink.append([
+    { ...uplink, contentType: null, payload: Buffer.from([0xff]) },
+    { ...uplink, contentType: 'application/json', payload: Buffer.from('{}') },
+  ])
+  await answers('Uplinks', 'GET', '/v1/uplink')
 })

@@ -1,6 +1,13 @@
 import t, { type Test } from 'tap'
 import { BrokerCounters } from '../../broker/counters.js'
-import { apiMetrics, brokerMetrics, busMetrics, courierMetrics, queueMetrics } from '../../cli/metric-tables.js'
+import {
+  apiMetrics,
+  brokerMetrics,
+  busMetrics,
+  courierMetrics,
+  queueMetrics,
+  uplinkMetrics,
+} from '../../cli/metric-tables.js'
 import { LocalBusCounters } from '../../core/bus/local/local-bus.js'
 import { createMetrics, type Metric } from '../../core/metrics/metrics.js'
 import { CourierCounters } from '../../courier/courier-counters.js'
@@ -51,6 +58,7 @@ void t.test('metrics: names are unique and follow the conventions of Prometheus'
     ...brokerMetrics(new BrokerCounters()),
     ...apiMetrics(new ApiCounters()),
     ...busMetrics(new LocalBusCounters()),
+    ...uplinkMetrics({ usage: { count: 1, bytes: 2 } }),
     ...queueMetrics({ count: 1, bytes: 2, age: () => 1500 }),
   ]
   for (const { name, kind, help } of all) {

@@ -109,6 +109,7 @@ void t.test('configuration: combinations that cannot be', async (t) => {
     [['--window-max', '10'], /^78: --window \(default\) 64 is over --window-max 10$/],
     [['--payload-max', '16MiB'], /^78: --payload-max .* is over what an inbox holds/],
     [['--payload-max', '2MiB', '--body-max', '1MiB'], /^78: --payload-max .* is over --body-max/],
+    [['--payload-max', '1MiB', '--uplink-max', '1MiB'], /^78: --payload-max .* is over .* --uplink-max 1048576 bytes/],
     [['--mqtt-port', 'off', '--ws-port', 'off'], /no device could connect/],
     [['--mqtt-port', '8080'], /^78: --http-port \(default\) 8080 is the same port as --mqtt-port$/],
   ]

@@ -9,6 +9,7 @@ import {
   isValidFilter,
   isValidTopic,
   streamTopic,
+  UPLINK_CHANNEL_MAX_BYTES,
 } from '../../protocol/topics.js'
 
 const deviceId = fc.stringMatching(/^[A-Za-z0-9._:@-]{1,128}$/)
@@ -115,6 +116,16 @@ t.test('topics: malformed filters [MQTT-4.7.1]', async (t) => {
 t.test('topics: uplink and control topics', async (t) => {
   t.strictSame(classifyTopic('uplink/d/c'), { kind: 'uplink', device: 'd', channel: 'c' })
   t.strictSame(classifyTopic('uplink/d/c/1//x'), { kind: 'uplink', device: 'd', channel: 'c/1//x' })
+  for (const [unit, bytes] of [
+    ['c', 1],
+    ['ü', 2],
+    ['☂', 3],
+    ['\u{1f600}', 4],
+  ] as const) {
+    const longest = unit.repeat(Math.floor(UPLINK_CHANNEL_MAX_BYTES / bytes))
+    t.strictSame(classifyTopic(`uplink/d/${longest}`), { kind: 'uplink', device: 'd', channel: longest })
+    t.strictSame(classifyTopic(`uplink/d/${longest}${unit}`), { kind: 'reserved' }, 'too long')
+  }
   for (const control of ['hello', 'ack', 'uplink'] as const) {
     t.strictSame(classifyTopic(`stream/d/${control}`), { kind: 'control', device: 'd', control })
   }

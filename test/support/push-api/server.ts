@@ -10,6 +10,7 @@ import { createLogger } from '../../../core/log.js'
 import type { Bus, Kick, Notice } from '../../../core/ports/bus.js'
 import type { Credentials, Scope } from '../../../core/ports/credentials.js'
 import { DEFAULT_MAILBOX_LIMITS, type Mailbox, type MailboxLimits } from '../../../core/ports/mailbox.js'
+import type { Uplink } from '../../../core/ports/uplink.js'
 import { createApiKey, createKeyring } from '../../../core/security/api-keys.js'
 import { createDeviceTokens, type DeviceTokens } from '../../../core/security/device-tokens.js'
 import { openLmdbStore } from '../../../core/stores/lmdb/open.js'
@@ -44,6 +45,7 @@ export interface TestApi {
   readonly api: PushApi
   readonly mailbox: Mailbox
   readonly credentials: Credentials
+  readonly uplink: Uplink
   readonly tokens: DeviceTokens
   readonly bus: Bus
   readonly counters: ApiCounters
@@ -77,7 +79,7 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     limits: { ...DEFAULT_MAILBOX_LIMITS, ...options.mailboxLimits },
     log,
   })
-  const { credentials } = store
+  const { credentials, uplink } = store
   const mailbox = options.wrap?.(store.mailbox) ?? store.mailbox
   const bus = createLocalBus()
   const tokens = createDeviceTokens({
@@ -92,6 +94,7 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     mailbox,
     bus,
     credentials,
+    uplink,
     keyring: createKeyring({ credentials, adminKey: ADMIN_KEY }),
     tokens: options.withoutTokens === true ? null : tokens,
     log,
@@ -125,7 +128,7 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     return made.key
   }
 
-  return { url, port, api, mailbox, credentials, tokens, bus, counters, call, key }
+  return { url, port, api, mailbox, credentials, uplink, tokens, bus, counters, call, key }
 }
 
 /** Asserts that an answer is the problem document of `code`, whole. */
