@@ -10,6 +10,7 @@ import type { DeviceTransport } from '../courier/device-transport.js'
 import {
   isRevoked,
   judgeIdentity,
+  REFUSE_DEVICE_RATE,
   REFUSE_GONE,
   REFUSE_NO_PASSWORD,
   REFUSE_OVERLOADED,
@@ -26,6 +27,8 @@ export interface AdmissionOptions {
   readonly tokens: Pick<DeviceTokens, 'verify'> | null
   readonly credentials: Pick<Credentials, 'revokedAt'>
   readonly log: Logger
+  /** Counts a CONNECT of this device, whose credentials are good; false: it is one too many. */
+  mayConnect(device: string): boolean
 }
 
 export interface AdmissionRequest extends ConnectRequest {
@@ -58,6 +61,7 @@ export async function admit(request: AdmissionRequest, options: AdmissionOptions
     const identity = await identify(request, options)
     if (isRefusal(identity)) return { ok: false, refusal: identity }
     const { clientId: device, transport } = request
+    if (!options.mayConnect(device)) return { ok: false, refusal: REFUSE_DEVICE_RATE }
     const courier = await options.couriers.open({ device, transport, isAlive: () => request.isAlive() })
     const refusal = await settle(courier, request, identity, options)
     if (refusal !== null) {

@@ -4,25 +4,28 @@
 import type { EventEmitter } from 'node:events'
 import { Aedes, type AuthenticateError, type Client, type ConnectPacket } from 'aedes'
 import type { Clock } from '../core/clock.js'
+import { RateTable } from '../core/limits/rate-table.js'
 import type { Logger } from '../core/log.js'
 import { admit, type AdmissionOptions } from './admission.js'
 import { AedesInternals } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
+import { ConnectGate } from './connect-gate.js'
 import { judgeConnect, REFUSE_GONE } from './connect-policy.js'
-import { ConnectRate } from './connect-rate.js'
 import { Connection, type ConnectionContext } from './connection.js'
 import type { BrokerCounters } from './counters.js'
+import type { Doorway } from './doorway.js'
 import { TICK_MS, type BrokerLimits } from './limits.js'
 import { MailboxPersistence } from './mailbox-persistence.js'
 import { TurnFlusher } from './output.js'
 import { SilentEmitter } from './silent-emitter.js'
 import type { Wire } from './wire.js'
 
-export interface AedesHostOptions extends AdmissionOptions {
+export interface AedesHostOptions extends Omit<AdmissionOptions, 'mayConnect'> {
   readonly clock: Clock
   readonly log: Logger
   readonly counters: BrokerCounters
   readonly limits: BrokerLimits
+  readonly door: Doorway
 }
 
 export interface AedesHost {
@@ -36,12 +39,15 @@ export interface AedesHost {
 
 /** Starts Aedes. Rejects with StartupError when it is not the Aedes that the broker knows. */
 export async function startAedesHost(options: AedesHostOptions): Promise<AedesHost> {
-  const { clock, counters, limits, log } = options
+  const { clock, counters, limits, door, log } = options
   const connections = new Set<Connection>()
   /** The admitted connection of each device; the newest one, while an older one is still closing. */
   const byDevice = new Map<string, Connection>()
-  const rate = new ConnectRate(limits.connectsPerSecond)
-  let admitted = 0
+  const gate = new ConnectGate(limits, clock.monotonic())
+  const admission: AdmissionOptions = {
+    ...options,
+    mayConnect: (device) => gate.connectOf(device, clock.monotonic()),
+  }
   let draining = false
   let allGone: (() => void) | null = null
 
@@ -83,11 +89,14 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     limits,
     counters,
     log,
+    door,
+    publishesOfAddresses: new RateTable(limits.publishesPerAddress),
     now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
     gone(connection) {
       connections.delete(connection)
       counters.sockets--
-      if (connection.admitted) admitted--
+      if (connection.admitted) gate.leave(connection.peer.address)
       const { device } = connection
       if (device !== null && byDevice.get(device) === connection) byDevice.delete(device)
       if (connections.size === 0 && allGone !== null) allGone()
@@ -108,8 +117,8 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
       return false
     }
     const request = { clientId: packet.clientId, username: packet.username, hasWill: packet.will !== undefined }
-    const overloaded = admitted >= limits.maxConnections || !rate.take(clock.monotonic())
-    const refusal = judgeConnect(request, { draining, overloaded })
+    const { address } = connection.peer
+    const refusal = judgeConnect(request, { draining, over: () => gate.connect(address, clock.monotonic()) })
     if (refusal !== null) {
       connection.refuse(refusal)
       return false
@@ -117,7 +126,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     connection.device = packet.clientId
     connection.request = { ...request, clean: packet.clean !== false }
     connection.admitted = true
-    admitted++
+    gate.enter(address)
     return true
   }
 
@@ -133,26 +142,24 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     connection.request = null
     const device = request.clientId
     const transport = connection.makeTransport(device)
-    const admission = await admit({ ...request, password, transport, isAlive: () => connection.alive }, options)
-    if (!admission.ok || !connection.alive) {
-      if (admission.ok) await admission.courier.ended()
-      connection.refuse(admission.ok ? REFUSE_GONE : admission.refusal)
+    const answer = await admit({ ...request, password, transport, isAlive: () => connection.alive }, admission)
+    if (!answer.ok || !connection.alive) {
+      if (answer.ok) await answer.courier.ended()
+      connection.refuse(answer.ok ? REFUSE_GONE : answer.refusal)
       return callback(refused(), false)
     }
     byDevice.set(device, connection)
-    connection.admit(admission.courier, transport, request.clean, admission.expiresAt, admission.acl)
+    connection.admit(answer.courier, transport, request.clean, answer.expiresAt, answer.acl)
     callback(null, true)
   }
 
   return {
     accept(wire) {
       if (draining && allGone !== null) return wire.destroy()
-      if (connections.size >= limits.maxConnections + limits.maxStrangers) {
-        counters.closes.too_many_sockets++
-        return wire.destroy()
-      }
       counters.sockets++
-      connections.add(new Connection(wire, context))
+      const connection = new Connection(wire, context)
+      connections.add(connection)
+      door.comes(connection)
     },
     drain() {
       draining = true

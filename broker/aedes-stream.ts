@@ -19,6 +19,13 @@ export interface StreamOwner {
 
 type Listener = (...args: unknown[]) => void
 
+/**
+ * Pieces up to this size that wait behind others are copied together: a packet that comes byte by byte would otherwise cost
+ * hundreds of bytes for each.
+ */
+const SMALL_BYTES = 512
+const JOINED_BYTES = 4 * 1024
+
 export class AedesStream<Owner extends StreamOwner = StreamOwner> {
   readonly owner: Owner
   /** Aedes sets it to its Client. */
@@ -27,6 +34,9 @@ export class AedesStream<Owner extends StreamOwner = StreamOwner> {
   /** Bytes that wait for Aedes. */
   waiting = 0
   #chunks: Uint8Array[] | null = null
+  /** The last of `#chunks` is the first `#joinedLength` bytes of it. */
+  #joined: Buffer | null = null
+  #joinedLength = 0
   #onReadable: Listener | null = null
   #onEnd: Listener | null = null
 
@@ -39,8 +49,23 @@ export class AedesStream<Owner extends StreamOwner = StreamOwner> {
   push(bytes: Uint8Array): void {
     if (this.destroyed) return
     if (this.#chunks === null) this.#chunks = [bytes]
-    else this.#chunks.push(bytes)
+    else if (bytes.length <= SMALL_BYTES) this.#join(this.#chunks, bytes)
+    else {
+      this.#chunks.push(bytes)
+      this.#joined = null
+    }
     this.waiting += bytes.length
+  }
+
+  #join(chunks: Uint8Array[], bytes: Uint8Array): void {
+    if (this.#joined === null || this.#joinedLength + bytes.length > this.#joined.length) {
+      this.#joined = Buffer.allocUnsafeSlow(JOINED_BYTES)
+      this.#joinedLength = 0
+      chunks.push(this.#joined)
+    }
+    this.#joined.set(bytes, this.#joinedLength)
+    this.#joinedLength += bytes.length
+    chunks[chunks.length - 1] = this.#joined.subarray(0, this.#joinedLength)
   }
 
   /** Tells Aedes to read, if something waits. */
@@ -53,6 +78,7 @@ export class AedesStream<Owner extends StreamOwner = StreamOwner> {
     if (this.destroyed) return
     this.destroyed = true
     this.#chunks = null
+    this.#joined = null
     this.waiting = 0
     const onEnd = this.#onEnd
     this.#onEnd = null
@@ -67,6 +93,7 @@ export class AedesStream<Owner extends StreamOwner = StreamOwner> {
     const chunks = this.#chunks
     if (chunks === null || !this.owner.mayRead()) return null
     this.#chunks = null
+    this.#joined = null
     const bytes = chunks.length === 1 ? (chunks[0] ?? null) : Buffer.concat(chunks, this.waiting)
     this.waiting = 0
     this.owner.readByAedes()

@@ -20,15 +20,19 @@ export interface ConnectRequest {
 /** How the node is, at the time of a CONNECT. */
 export interface NodeLoad {
   readonly draining: boolean
-  /** As many connections as allowed, or more CONNECTs a second than allowed. */
-  readonly overloaded: boolean
+  /** Counts the CONNECT; which limit it is over, or null. Asked at most once, and last. */
+  over(): ConnectExcess | null
 }
+
+/** A limit that a CONNECT can be over: all are answered CONNACK 3, so that the device tries again later. */
+export type ConnectExcess = 'overloaded' | 'node_rate' | 'address_rate' | 'address_connections'
 
 const refuse = (code: ConnectRefusal['code'], result: ConnectRefusal['result']): ConnectRefusal => ({ code, result })
 
 export const REFUSE_LEVEL = refuse(CONNACK.unacceptableProtocol, 'unacceptable_level')
 export const REFUSE_STORE = refuse(CONNACK.serverUnavailable, 'store_unavailable')
 export const REFUSE_OVERLOADED = refuse(CONNACK.serverUnavailable, 'overloaded')
+export const REFUSE_DEVICE_RATE = refuse(CONNACK.serverUnavailable, 'device_rate')
 const REFUSE_DRAINING = refuse(CONNACK.serverUnavailable, 'draining')
 export const REFUSE_GONE = refuse(CONNACK.serverUnavailable, 'gone')
 export const REFUSE_NO_PASSWORD = refuse(CONNACK.badCredentials, 'no_password')
@@ -39,8 +43,8 @@ export const REFUSE_REVOKED = refuse(CONNACK.badCredentials, 'revoked')
 export function judgeConnect(request: ConnectRequest, load: NodeLoad): ConnectRefusal | null {
   if (!isDeviceId(request.clientId)) return refuse(CONNACK.identifierRejected, 'bad_id')
   if (load.draining) return REFUSE_DRAINING
-  if (load.overloaded) return REFUSE_OVERLOADED
-  return null
+  const excess = load.over()
+  return excess === null ? null : refuse(CONNACK.serverUnavailable, excess)
 }
 
 /** After the credentials were found good: whether they are good for this id, and whether the will is allowed. */

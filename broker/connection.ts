@@ -8,6 +8,7 @@
 // looked at then.
 
 import type { Logger } from '../core/log.js'
+import { addressKey } from '../core/limits/address-key.js'
 import { formatEndpoint } from '../core/net/address.js'
 import type { Courier } from '../courier/courier-api.js'
 import { NO_GRANTS, type Acl } from '../protocol/acl.js'
@@ -16,51 +17,46 @@ import type { AedesInternals, ClientHandle, PacketInterceptor } from './aedes-in
 import { AedesStream } from './aedes-stream.js'
 import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
 import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
-import { FrameScanner, type FrameSink, type FrameViolation } from './frame-scanner.js'
+import type { Doorway, Stranger } from './doorway.js'
+import type { FrameViolation } from './frame-scanner.js'
+import { Inbound, type InboundContext, type InboundOwner } from './inbound.js'
 import type { BrokerLimits } from './limits.js'
 import { MailboxSession, type SessionConnection } from './mailbox-session.js'
 import { Output, type OutputOwner, type TurnFlusher } from './output.js'
 import { asDevicePacket, type PublishPacket } from './packets.js'
 import { PlainTransport } from './plain-transport.js'
 import { judgePublish, type PublishDenial } from './publish-policy.js'
+import { topicExcess, type TopicExcess } from './topic-limits.js'
 import type { Peer, Wire, WireHandler } from './wire.js'
 
 /** What all connections of a node share. */
-export interface ConnectionContext {
+export interface ConnectionContext extends InboundContext {
   readonly internals: AedesInternals
   readonly flusher: TurnFlusher
   readonly limits: BrokerLimits
   readonly counters: BrokerCounters
   readonly log: Logger
-  /** Wall clock, milliseconds. */
-  now(): number
+  readonly door: Doorway
   /** The connection's wire has closed; the last thing that happens to it. */
   gone(connection: Connection): void
 }
 
-/** Bytes held while they cannot go on; above that the wire is paused. */
-const HOLD_BYTES = 64 * 1024
-
 const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
 
-export class Connection implements WireHandler, FrameSink, PacketInterceptor, SessionConnection, OutputOwner {
+export class Connection
+  implements WireHandler, InboundOwner, PacketInterceptor, SessionConnection, OutputOwner, Stranger
+{
   readonly #wire: Wire
   readonly #context: ConnectionContext
   readonly #output: Output
-  readonly #scanner = new FrameScanner()
   readonly #stream: AedesStream<Connection>
+  readonly #inbound: Inbound
   readonly #client: ClientHandle
   #state: 'connecting' | 'admitting' | 'open' | 'closing' | 'closed' = 'connecting'
-  /** Bytes after the CONNECT that wait for the CONNACK. */
-  #held: Buffer[] | null = null
-  #heldBytes = 0
-  #paused = false
   /** The device said DISCONNECT. */
   #leaving = false
   /** The result of its CONNECT is counted. */
   #answered = false
-  /** PUBACKs were taken from the chunk that is being scanned. */
-  #tookAcks = false
   #session: MailboxSession | null = null
   #courier: Courier | null = null
 
@@ -72,17 +68,25 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   acl: Acl = NO_GRANTS
   /** Counts among the node's connections. */
   admitted = false
-  /** Wall clock, milliseconds: when the state ends, or Infinity. See `expire`. */
-  deadline: number
+  /** Bytes kept of a CONNECT that is not whole. */
+  strangerBytes = 0
+  /** Wall clock, milliseconds: when the state is over, or Infinity. */
+  #stateEnds: number
 
   constructor(wire: Wire, context: ConnectionContext) {
     this.#wire = wire
     this.#context = context
     this.#output = new Output(wire, context.flusher, this)
-    this.deadline = context.now() + context.limits.connectTimeoutMs
+    this.#stateEnds = context.now() + context.limits.connectTimeoutMs
     this.#stream = new AedesStream<Connection>(this)
+    this.#inbound = new Inbound(wire, this.#stream, context, this)
     this.#client = context.internals.open(this.#stream)
     wire.attach(this)
+  }
+
+  /** Wall clock, milliseconds: when `expire` is to be called, or Infinity. */
+  get deadline(): number {
+    return Math.min(this.#stateEnds, this.#inbound.packetEnds)
   }
 
   get peer(): Peer {
@@ -113,11 +117,11 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
 
   /** The device is let in; CONNACK follows. */
   admit(courier: Courier, transport: PlainTransport, clean: boolean, expiresAt: number | null, acl: Acl): void {
-    const { counters, log } = this.#context
+    const { counters, limits, log } = this.#context
     this.#courier = courier
     this.acl = acl
-    this.#session = new MailboxSession({ courier, transport, connection: this, clean, counters, log })
-    this.deadline = expiresAt ?? Infinity
+    this.#session = new MailboxSession({ courier, transport, connection: this, clean, counters, limits, log })
+    this.#stateEnds = expiresAt ?? Infinity
   }
 
   /** Answers CONNACK with the refusal's code and closes [MQTT-3.2.2-5]. */
@@ -143,11 +147,7 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
     this.#context.counters.connects.accepted++
     this.#context.counters.connections++
     this.#session.begin()
-    const held = this.#held
-    this.#held = null
-    this.#heldBytes = 0
-    for (const chunk of held ?? []) this.#scan(chunk)
-    this.#resume()
+    this.#inbound.goOn()
   }
 
   // --- from the wire
@@ -156,11 +156,14 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
     this.#context.counters.bytesIn += chunk.length
     switch (this.#state) {
       case 'connecting':
+        this.#context.door.keeps(this, chunk.length)
+        if (this.alive) this.#inbound.connecting(chunk)
+        break
       case 'open':
-        this.#scan(chunk)
+        this.#inbound.received(chunk)
         break
       case 'admitting':
-        this.#hold(chunk)
+        this.#inbound.hold(chunk)
         break
       case 'closing':
       case 'closed':
@@ -187,55 +190,37 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
     if (this.#state === 'closed') return
     this.#state = 'closed'
     void this.#courier?.ended()
+    this.#context.door.isGone(this)
     this.#context.gone(this)
   }
 
-  #scan(chunk: Buffer): void {
-    this.#tookAcks = false
-    const taken = this.#scanner.scan(chunk, this.#context.limits, this)
-    if (!this.alive) return
-    if (taken < chunk.length) this.#hold(chunk.subarray(taken))
+  // --- from what comes in
+
+  get addressKey(): string {
+    return addressKey(this.#wire.peer.address)
+  }
+
+  scanned(acks: boolean): void {
     // [MQTT-3.1.2-24]: a packet came that Aedes does not see. Once a chunk is often enough.
-    if (this.#tookAcks) this.#client.refreshKeepAlive()
+    if (acks) this.#client.refreshKeepAlive()
     this.#courier?.heard()
-    this.#stream.wake()
-    if (this.#stream.waiting > HOLD_BYTES) this.#pause()
   }
 
-  #hold(chunk: Buffer): void {
-    if (this.#held === null) this.#held = []
-    this.#held.push(chunk)
-    this.#heldBytes += chunk.length
-    if (this.#heldBytes > HOLD_BYTES) this.#pause()
+  waits(): void {
+    this.#client.refreshKeepAlive()
+    this.#courier?.heard()
   }
-
-  #pause(): void {
-    if (this.#paused) return
-    this.#paused = true
-    this.#wire.pause()
-  }
-
-  #resume(): void {
-    if (!this.#paused || this.#heldBytes > HOLD_BYTES || this.#stream.waiting > HOLD_BYTES) return
-    this.#paused = false
-    this.#wire.resume()
-  }
-
-  // --- from the scanner
 
   acked(packetId: number): void {
     const { counters } = this.#context
-    this.#tookAcks = true
     counters.pubacks++
     if (this.#courier === null || !this.#courier.acked(packetId)) counters.pubacksUnknown++
   }
 
-  forward(bytes: Uint8Array): void {
-    this.#stream.push(bytes)
-  }
-
   connectComplete(): void {
     this.#state = 'admitting'
+    this.#context.door.isKnown(this)
+    this.#context.door.keepsNothing(this)
   }
 
   unacceptableLevel(): void {
@@ -252,7 +237,14 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   // --- from Aedes
 
   writeFromAedes(bytes: Buffer): void {
-    this.#output.write(bytes)
+    this.#answer(bytes)
+  }
+
+  /** A device that asks and does not read the answers is not waited for. The courier has its own limit. */
+  #answer(bytes: Buffer): void {
+    const { maxUnsentBytes, maxPublishBytes } = this.#context.limits
+    if (this.alive && this.#output.cost > maxUnsentBytes + maxPublishBytes) this.close('slow_consumer')
+    else this.#output.write(bytes)
   }
 
   mayRead(): boolean {
@@ -260,7 +252,7 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   }
 
   readByAedes(): void {
-    this.#resume()
+    this.#inbound.readByAedes()
   }
 
   destroyedByAedes(error: Error | null): void {
@@ -294,6 +286,11 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
 
   #publish(packet: PublishPacket): void {
     const device = this.device ?? ''
+    const excess = topicExcess(packet.topic, this.#context.limits)
+    if (excess !== null) {
+      this.#deny(packet.topic, excess)
+      return
+    }
     const road = judgePublish(packet, { device, hasMailbox: true, mayPublish: () => false })
     switch (road.kind) {
       case 'denied':
@@ -308,7 +305,7 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   }
 
   /** [MQTT-3.3.5-2] */
-  #deny(topic: string, denial: PublishDenial): void {
+  #deny(topic: string, denial: PublishDenial | TopicExcess): void {
     this.#context.counters.publishesDenied[denial]++
     this.#context.log.info({ device: this.device, topic, denial }, 'publish denied')
     this.close('publish_denied')
@@ -317,7 +314,7 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
   // --- from the session
 
   reply(packet: Buffer): void {
-    this.#output.write(packet)
+    this.#answer(packet)
   }
 
   sessionIdle(): void {
@@ -326,21 +323,31 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
 
   // --- the end
 
+  /** Ends it at once: others need the room. */
+  evict(): void {
+    this.close('too_many_sockets')
+    this.#wire.destroy()
+  }
+
   /** The deadline has passed. */
   expire(): void {
+    if (this.#state === 'open' && this.#inbound.packetEnds <= this.#context.now()) {
+      this.close('packet_timeout')
+      return
+    }
     switch (this.#state) {
       case 'connecting':
         this.close('connect_timeout')
         break
       case 'admitting':
       case 'open':
-        this.deadline = Infinity
+        this.#stateEnds = Infinity
         // Acks that are on their way still count until the courier has stored what it has.
         if (this.#courier === null) this.refuse(REFUSE_STORE)
         else void this.#courier.close('token_expired')
         break
       case 'closing':
-        this.deadline = Infinity
+        this.#stateEnds = Infinity
         this.#wire.destroy()
         break
       case 'closed':
@@ -363,15 +370,16 @@ export class Connection implements WireHandler, FrameSink, PacketInterceptor, Se
     this.#state = 'closing'
     counters.closes[reason]++
     if (isCloseCode(reason)) log.debug({ device: this.device, reason }, 'connection closed')
-    this.deadline = this.#context.now() + limits.lingerMs
-    this.#held = null
-    this.#scanner.stop()
+    this.#stateEnds = this.#context.now() + limits.lingerMs
+    this.#context.door.isKnown(this)
+    this.#context.door.keepsNothing(this)
+    this.#inbound.stop()
     this.#stream.end()
     this.#output.finish()
-    if (reason === 'slow_consumer') this.#wire.destroy()
+    if (reason === 'slow_consumer' || reason === 'too_many_sockets') this.#wire.destroy()
     else {
       this.#wire.finish()
-      this.#wire.resume()
+      this.#context.door.lingers(this)
     }
   }
 }

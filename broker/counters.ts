@@ -1,13 +1,22 @@
 import type { CloseCode } from '../protocol/codes.js'
 import type { FrameViolation } from './frame-scanner.js'
+import type { ThrottleReason } from './intake.js'
 import type { PublishDenial } from './publish-policy.js'
+import type { TopicExcess } from './topic-limits.js'
 
 /** What became of a CONNECT. */
 export type ConnectResult =
   | 'accepted'
   | 'unacceptable_level'
   | 'bad_id'
+  /** The node, or the store, has too much to do or too many connections. */
   | 'overloaded'
+  /** More CONNECTs than the rate of the node, of the address, or of the device. */
+  | 'node_rate'
+  | 'address_rate'
+  | 'device_rate'
+  /** As many connections from this address as allowed. */
+  | 'address_connections'
   | 'draining'
   | 'store_unavailable'
   | 'no_password'
@@ -29,18 +38,27 @@ export type CloseReason =
   /** After a CONNACK with a refusal. */
   | 'refused'
   | 'connect_timeout'
+  /** A packet began and did not come to its end in time. */
+  | 'packet_timeout'
   | 'keepalive_timeout'
   | 'publish_denied'
-  /** Closed unread: more sockets than the node bears. */
+  /** More sockets than the node bears: this one had waited longest without saying who it is. */
   | 'too_many_sockets'
   | 'shutdown'
 
 /** Why a filter was answered 0x80. */
-export type SubackRefusal = 'qos_0' | 'other_mode' | 'not_built' | 'foreign' | 'reserved' | 'system' | 'no_grant'
+export type SubackRefusal =
+  'qos_0' | 'other_mode' | 'not_built' | 'foreign' | 'reserved' | 'system' | 'no_grant' | 'too_many' | TopicExcess
 
 /** What a device did against the protocol. */
 export type ProtocolError =
-  FrameViolation | 'malformed_packet' | 'malformed_filter' | 'empty_list' | 'packet_id_0' | 'password_without_username'
+  | FrameViolation
+  | 'malformed_packet'
+  | 'malformed_filter'
+  | 'empty_list'
+  | 'too_many_filters'
+  | 'packet_id_0'
+  | 'password_without_username'
 
 /** The broker's numbers; the composition exposes them. Plain fields, because the hot path adds to them. */
 export class BrokerCounters {
@@ -63,6 +81,10 @@ export class BrokerCounters {
     unacceptable_level: 0,
     bad_id: 0,
     overloaded: 0,
+    node_rate: 0,
+    address_rate: 0,
+    device_rate: 0,
+    address_connections: 0,
     draining: 0,
     store_unavailable: 0,
     no_password: 0,
@@ -87,6 +109,7 @@ export class BrokerCounters {
     client: 0,
     refused: 0,
     connect_timeout: 0,
+    packet_timeout: 0,
     keepalive_timeout: 0,
     publish_denied: 0,
     too_many_sockets: 0,
@@ -101,9 +124,20 @@ export class BrokerCounters {
     reserved: 0,
     system: 0,
     no_grant: 0,
+    too_many: 0,
+    too_long: 0,
+    too_deep: 0,
   }
 
-  readonly publishesDenied: Record<PublishDenial, number> = {
+  /** Times that a connection was not read for a while, by the rate that it had used up. */
+  readonly throttled: Record<Exclude<ThrottleReason, 'turn'>, number> = {
+    publishes: 0,
+    publishes_of_address: 0,
+    packets: 0,
+    bytes: 0,
+  }
+
+  readonly publishesDenied: Record<PublishDenial | TopicExcess, number> = {
     foreign: 0,
     reserved: 0,
     system: 0,
@@ -111,6 +145,8 @@ export class BrokerCounters {
     malformed: 0,
     qos_2: 0,
     not_built: 0,
+    too_long: 0,
+    too_deep: 0,
   }
 
   readonly protocolErrors: Record<ProtocolError, number> = {
@@ -126,6 +162,7 @@ export class BrokerCounters {
     malformed_packet: 0,
     malformed_filter: 0,
     empty_list: 0,
+    too_many_filters: 0,
     packet_id_0: 0,
     password_without_username: 0,
   }

@@ -1,12 +1,14 @@
 // The composition of the broker: listeners in front of the Aedes host.
 
 import { systemClock, type Clock } from '../core/clock.js'
+import { SocketBudget } from '../core/limits/socket-budget.js'
 import type { Logger } from '../core/log.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import type { CourierHost } from '../courier/courier-api.js'
 import { startAedesHost, type AedesHost } from './aedes-host.js'
 import { BrokerCounters } from './counters.js'
+import { Doorway } from './doorway.js'
 import { DEFAULT_BROKER_LIMITS, type BrokerLimits } from './limits.js'
 import type { DeviceListener } from './listeners/listen.js'
 import { createTcpListener } from './listeners/tcp.js'
@@ -25,6 +27,8 @@ export interface BrokerOptions {
   readonly log: Logger
   readonly counters?: BrokerCounters
   readonly limits?: Partial<BrokerLimits>
+  /** Shared with the other listeners of the process. Default: no limit. */
+  readonly sockets?: SocketBudget
   readonly clock?: Clock
 }
 
@@ -42,6 +46,7 @@ export function createBroker(options: BrokerOptions): Broker {
   const counters = options.counters ?? new BrokerCounters()
   const limits = { ...DEFAULT_BROKER_LIMITS, ...options.limits }
   const clock = options.clock ?? systemClock
+  const door = new Doorway(limits, options.sockets ?? new SocketBudget(Infinity))
   let running: AedesHost | null = null
   let listeners: readonly DeviceListener[] = []
   let stopped: Promise<void> | null = null
@@ -53,11 +58,12 @@ export function createBroker(options: BrokerOptions): Broker {
 
   return {
     async start() {
-      const aedes = await startAedesHost({ ...options, counters, limits, clock })
+      const aedes = await startAedesHost({ ...options, counters, limits, clock, door })
       running = aedes
       const shared = {
         host,
         log,
+        door,
         onBytesOut: (bytes: number): void => {
           counters.bytesOut += bytes
         },
@@ -70,7 +76,6 @@ export function createBroker(options: BrokerOptions): Broker {
           : createWebSocketListener({
               ...shared,
               port: wsPort,
-              maxSockets: limits.maxConnections + limits.maxStrangers,
               handshakeTimeoutMs: limits.connectTimeoutMs,
               maxMessageBytes: Math.max(limits.maxPublishBytes, limits.maxControlBytes) + 5,
             })

@@ -10,6 +10,9 @@
 // Everything else is passed on byte for byte, in order. A PUBACK overtakes bytes that Aedes has not read yet; that changes
 // nothing, because it only says something about messages that were sent before.
 //
+// After the CONNECT it asks before each packet whether that may begin, and else stops in front of it: the caller goes on with
+// the rest later. Of one PUBACK of the courier it does not ask.
+//
 //   first: TYPE → LENGTH → CONNECT body ─(whole)→ connectComplete, the caller goes on when the device is admitted
 //   open:  TYPE → LENGTH → BODY → TYPE …     TYPE ─(0x40)→ PUBACK → TYPE
 //   dead:  after a violation, an unacceptable level, or stop(); takes nothing more
@@ -41,6 +44,8 @@ export interface FrameSink {
   /** The CONNECT is of a protocol level other than 4, or of MQIsdp: to be answered CONNACK 1 [MQTT-3.1.2-2]. */
   unacceptableLevel(): void
   violated(violation: FrameViolation): void
+  /** A packet that begins with this byte comes next. False: not now; `scan` returns in front of it. */
+  mayBegin(first: number): boolean
 }
 
 export interface FrameLimits {
@@ -82,13 +87,24 @@ export class FrameScanner {
   #count = 0
   /** First byte of a withheld PUBACK's packet id; length of the protocol name. */
   #scratch = 0
+  #packets = 0
+
+  /** Packets whose end was forwarded. */
+  get packets(): number {
+    return this.#packets
+  }
+
+  /** Bytes that the packet under way still lacks, as far as it is known; 0: none is under way. */
+  get missing(): number {
+    return this.#step === TYPE || this.#step === DEAD ? 0 : Math.max(1, this.#remaining)
+  }
 
   /** Takes nothing more. */
   stop(): void {
     this.#step = DEAD
   }
 
-  /** Scans `chunk`; returns how many bytes it took: all, unless the CONNECT ended or the scanner died on the way. */
+  /** Scans `chunk`; returns how many bytes it took: all, unless the CONNECT ended, the sink stopped it, or it died. */
   scan(chunk: Uint8Array, limits: FrameLimits, sink: FrameSink): number {
     const end = chunk.length
     let at = 0
@@ -109,6 +125,8 @@ export class FrameScanner {
             }
             // Withheld until its packet id is known.
             if (run < at) sink.forward(chunk.subarray(run, at))
+            run = at
+            if (!sink.mayBegin(first)) return at
             this.#count = 0
             this.#step = PUBACK
             run = ++at
@@ -116,6 +134,10 @@ export class FrameScanner {
           }
           const violation = this.#open ? violationOf(first) : first === 0x10 ? null : 'not_connect'
           if (violation !== null) return this.#die(sink, violation, at)
+          if (this.#open && !sink.mayBegin(first)) {
+            if (run < at) sink.forward(chunk.subarray(run, at))
+            return at
+          }
           this.#first = first
           this.#remaining = 0
           this.#count = 0
@@ -135,6 +157,7 @@ export class FrameScanner {
           if (violation !== null) return this.#die(sink, violation, at)
           this.#count = 0
           this.#step = this.#open ? (this.#remaining === 0 ? TYPE : BODY) : CONNECT_BODY
+          if (this.#step === TYPE) this.#packets++
           break
         }
         case BODY: {
@@ -143,6 +166,7 @@ export class FrameScanner {
           this.#remaining -= taken
           if (this.#remaining > 0) break
           this.#step = TYPE
+          this.#packets++
           if (this.#open) break
           this.#open = true
           sink.forward(chunk.subarray(run, at))
@@ -173,7 +197,10 @@ export class FrameScanner {
           } else {
             this.#step = TYPE
             if (this.#scratch >= 0x80) sink.acked((this.#scratch << 8) | byte)
-            else sink.forward(Uint8Array.of(0x40, 2, this.#scratch, byte))
+            else {
+              sink.forward(Uint8Array.of(0x40, 2, this.#scratch, byte))
+              this.#packets++
+            }
           }
           break
         }

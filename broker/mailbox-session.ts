@@ -8,6 +8,7 @@ import {
   decideUnsubscribe,
   mailboxSubscription,
   type FilterAnswer,
+  type FilterLimits,
   type MailboxSubscription,
 } from './subscribe-policy.js'
 
@@ -26,6 +27,7 @@ export interface SessionOptions {
   readonly connection: SessionConnection
   readonly clean: boolean
   readonly counters: BrokerCounters
+  readonly limits: FilterLimits
   readonly log: Logger
 }
 
@@ -101,8 +103,8 @@ export class MailboxSession {
   }
 
   #subscribe(packet: SubscribePacket): Promise<void> | null {
-    const { connection, courier } = this.#options
-    const decision = decideSubscribe(courier.device, this.#active, packet.subscriptions)
+    const { connection, courier, limits } = this.#options
+    const decision = decideSubscribe(courier.device, this.#active, packet.subscriptions, limits)
     if (decision.kind === 'violation') {
       connection.violated(decision.error)
       return null
@@ -117,8 +119,8 @@ export class MailboxSession {
   }
 
   #unsubscribe(packet: UnsubscribePacket): Promise<void> | null {
-    const { connection, courier } = this.#options
-    const decision = decideUnsubscribe(this.#active, packet.unsubscriptions)
+    const { connection, courier, limits } = this.#options
+    const decision = decideUnsubscribe(this.#active, packet.unsubscriptions, limits)
     if (decision.kind === 'violation') {
       connection.violated(decision.error)
       return null

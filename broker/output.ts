@@ -12,6 +12,9 @@ export const PIECE_BYTES = 16 * 1024
 /** The owner is told of an emptied queue only if it had held so much: below, nobody stops writing. */
 export const LOW_WATER_BYTES = 4 * 1024
 
+/** Bytes that a queued piece costs beside its own. */
+const PIECE_COST = 128
+
 const NOTHING: Buffer[] = []
 
 export interface OutputOwner {
@@ -54,6 +57,11 @@ export class Output {
   /** Bytes written that the operating system has not taken yet. */
   get buffered(): number {
     return this.#queued + this.#wire.buffered
+  }
+
+  /** About what it takes to hold them: many small pieces take more than their bytes. */
+  get cost(): number {
+    return this.buffered + this.#queue.length * PIECE_COST
   }
 
   write(bytes: Buffer): void {

@@ -6,7 +6,11 @@
 
 import { classifyFilter } from '../protocol/topics.js'
 import type { SubackRefusal } from './counters.js'
+import type { BrokerLimits } from './limits.js'
 import type { PlainMode } from './publish-encoder.js'
+import { topicExcess } from './topic-limits.js'
+
+export type FilterLimits = Pick<BrokerLimits, 'maxFilters' | 'maxTopicBytes' | 'maxTopicLevels'>
 
 /** The mailbox subscription of a connection. */
 export interface MailboxSubscription {
@@ -48,11 +52,17 @@ export function decideSubscribe(
   device: string,
   active: MailboxSubscription | null,
   requested: readonly RequestedFilter[],
+  limits: FilterLimits,
 ): SubscribeDecision {
   if (requested.length === 0) return { kind: 'violation', error: 'empty_list' } // [MQTT-3.8.3-3]
   let current = active
   const answers: FilterAnswer[] = []
   for (const { topic, qos } of requested) {
+    const excess = answers.length >= limits.maxFilters ? 'too_many' : topicExcess(topic, limits)
+    if (excess !== null) {
+      answers.push(refused(excess))
+      continue
+    }
     const kind = classifyFilter(topic)
     switch (kind.kind) {
       case 'malformed':
@@ -81,11 +91,16 @@ export function decideSubscribe(
 
 export type UnsubscribeDecision =
   | { readonly kind: 'answer'; readonly active: MailboxSubscription | null }
-  | { readonly kind: 'violation'; readonly error: 'malformed_filter' | 'empty_list' }
+  | { readonly kind: 'violation'; readonly error: 'malformed_filter' | 'empty_list' | 'too_many_filters' }
 
 /** Filters that nothing subscribed to are acknowledged all the same [MQTT-3.10.4-5]. */
-export function decideUnsubscribe(active: MailboxSubscription | null, filters: readonly string[]): UnsubscribeDecision {
+export function decideUnsubscribe(
+  active: MailboxSubscription | null,
+  filters: readonly string[],
+  { maxFilters }: Pick<FilterLimits, 'maxFilters'>,
+): UnsubscribeDecision {
   if (filters.length === 0) return { kind: 'violation', error: 'empty_list' } // [MQTT-3.10.3-2]
+  if (filters.length > maxFilters) return { kind: 'violation', error: 'too_many_filters' } // UNSUBACK knows no refusal
   if (filters.some((filter) => classifyFilter(filter).kind === 'malformed')) {
     return { kind: 'violation', error: 'malformed_filter' }
   }

@@ -6,7 +6,6 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { BrokerCounters } from '../broker/counters.js'
 import { createBroker } from '../broker/create-broker.js'
-import { DEFAULT_BROKER_LIMITS } from '../broker/limits.js'
 import { createAdminServer } from '../core/admin/admin-server.js'
 import type { Readiness } from '../core/admin/readiness.js'
 import { createLocalBus, LocalBusCounters } from '../core/bus/local/local-bus.js'
@@ -28,6 +27,7 @@ import { createCourierHost } from '../courier/create-courier-host.js'
 import { ApiCounters } from '../push-api/counters.js'
 import { createPushApi } from '../push-api/create-push-api.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
+import { nodeLimits } from './compose-limits.js'
 import { explainListenError } from './listen-error.js'
 import { apiMetrics, brokerMetrics, busMetrics, courierMetrics, queueMetrics, uplinkMetrics } from './metric-tables.js'
 import { loadServerSecrets, type ServerSecrets } from './secrets.js'
@@ -98,6 +98,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
       throw explainListenError(error, config, where)
     })
 
+  const limits = nodeLimits(config, where, log)
   const metrics = createMetrics()
   const courierCounters = new CourierCounters()
   const brokerCounters = new BrokerCounters()
@@ -205,9 +206,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     credentials,
     log,
     counters: brokerCounters,
-    limits: {
-      maxPublishBytes: DEFAULT_BROKER_LIMITS.maxPublishBytes - 256 * 1024 + config.payloadMax,
-    },
+    limits: limits.broker,
+    sockets: limits.sockets,
     clock,
   })
   const boundBroker = await lifecycle.step(

@@ -86,6 +86,12 @@ export function brokerMetrics(b: BrokerCounters): readonly Metric[] {
       'PUBLISH packets denied, by the kind of topic',
       () => b.publishesDenied,
     ),
+    byLabel(
+      'mqtt_throttled_total',
+      'rate',
+      'Times that a connection was not read for a while, by the rate that it had used up',
+      () => b.throttled,
+    ),
     byLabel('mqtt_protocol_errors_total', 'error', 'Packets against the protocol', () => b.protocolErrors),
   ]
 }

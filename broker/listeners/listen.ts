@@ -1,6 +1,7 @@
 import type { Server, Socket } from 'node:net'
 import { StartupError } from '../../core/errors.js'
 import { canonicalAddress } from '../../core/net/address.js'
+import type { Doorway, Guest } from '../doorway.js'
 import type { Peer } from '../wire.js'
 
 /** Listens; resolves with the port (of `port` 0: the one that was given). Rejects with StartupError in the user's words. */
@@ -22,6 +23,20 @@ export function listen(server: Server, what: string, host: string, port: number)
 /** Who is at the other end of a socket. */
 export function peerOf(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): Peer {
   return { address: canonicalAddress(socket.remoteAddress ?? '') ?? '', port: socket.remotePort ?? 0 }
+}
+
+/** Counts an accepted socket among those of the process, once its owner has come; one that there is no room for is ended. */
+export function countSocket(socket: Socket, door: Doorway): void {
+  socket.once('close', () => door.socketClosed())
+  if (!door.socketOpened()) socket.destroy()
+}
+
+/** A socket whose handshake comes before anything else. The result: call it when the handshake is over. */
+export function awaitHandshake(socket: Socket, door: Doorway): () => void {
+  const guest: Guest = { evict: () => socket.destroy() }
+  door.comes(guest)
+  socket.once('close', () => door.isGone(guest))
+  return () => door.isKnown(guest)
 }
 
 /** Something that accepts devices. */

@@ -1,7 +1,8 @@
 import { createServer, type Socket } from 'node:net'
 import type { Logger } from '../../core/log.js'
+import type { Doorway } from '../doorway.js'
 import type { Peer, Wire, WireHandler } from '../wire.js'
-import { listen, peerOf, type DeviceListener } from './listen.js'
+import { countSocket, listen, peerOf, type DeviceListener } from './listen.js'
 
 /** TCP keep-alive: finds peers that vanished although their MQTT keep-alive is off. */
 const TCP_KEEPALIVE_MS = 60_000
@@ -11,16 +12,20 @@ export interface TcpListenerOptions {
   readonly host: string
   readonly port: number
   readonly log: Logger
+  readonly door: Doorway
   onBytesOut(this: void, bytes: number): void
   accept(this: void, wire: Wire): void
 }
 
 /** MQTT over TCP. */
 export function createTcpListener(options: TcpListenerOptions): DeviceListener {
-  const { host, port, log, accept } = options
+  const { host, port, log, door, accept } = options
   const server = createServer(
     { noDelay: true, allowHalfOpen: false, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
-    (socket) => accept(new TcpWire(socket, peerOf(socket), options)),
+    (socket) => {
+      accept(new TcpWire(socket, peerOf(socket), options))
+      countSocket(socket, door)
+    },
   )
   server.on('error', (err) => log.error({ err }, BACKLOG_ERRORS_LOGGED_AS))
   return {

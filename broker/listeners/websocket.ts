@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Logger } from '../../core/log.js'
+import type { Doorway } from '../doorway.js'
 import type { Peer, Wire, WireHandler } from '../wire.js'
-import { listen, peerOf, type DeviceListener } from './listen.js'
+import { awaitHandshake, countSocket, listen, peerOf, type DeviceListener } from './listen.js'
 
 const PATH = '/mqtt'
 /** [MQTT-6.0.0-3], [MQTT-6.0.0-4] */
@@ -15,10 +16,9 @@ export interface WebSocketListenerOptions {
   readonly host: string
   readonly port: number
   readonly log: Logger
+  readonly door: Doorway
   /** The handshake must be over by then. */
   readonly handshakeTimeoutMs: number
-  /** Sockets beyond are closed unread, also before their handshake. */
-  readonly maxSockets: number
   /** Largest WebSocket message. */
   readonly maxMessageBytes: number
   onBytesOut(this: void, bytes: number): void
@@ -27,7 +27,8 @@ export interface WebSocketListenerOptions {
 
 /** MQTT over WebSocket: path `/mqtt`, subprotocol `mqtt`. */
 export function createWebSocketListener(options: WebSocketListenerOptions): DeviceListener {
-  const { host, port, log, accept } = options
+  const { host, port, log, door, accept } = options
+  const handshakes = new WeakMap<Duplex, () => void>()
   const server = createServer(
     {
       noDelay: true,
@@ -47,7 +48,10 @@ export function createWebSocketListener(options: WebSocketListenerOptions): Devi
     maxPayload: options.maxMessageBytes,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   })
-  server.maxConnections = options.maxSockets
+  server.on('connection', (socket) => {
+    handshakes.set(socket, awaitHandshake(socket, door))
+    countSocket(socket, door)
+  })
   server.on('error', (err) => log.error({ err }, 'accepting a connection failed'))
   server.on('upgrade', (request, socket, head) => {
     const refusal = refusalOf(request)
@@ -56,6 +60,7 @@ export function createWebSocketListener(options: WebSocketListenerOptions): Devi
       return
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      handshakes.get(socket)?.()
       accept(new WebSocketWire(webSocket, peerOf(request.socket), options))
     })
   })

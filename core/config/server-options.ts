@@ -5,7 +5,19 @@
 
 import { LOG_LEVELS, type LogLevel } from '../log.js'
 import { option, optional, type Values } from './option.js'
-import { choice, count, duration, port, portOrOff, seconds, size, text } from './value-types.js'
+import {
+  bytesPerSecondOrOff,
+  choice,
+  count,
+  countOrOff,
+  duration,
+  port,
+  portOrOff,
+  rateOrOff,
+  seconds,
+  size,
+  text,
+} from './value-types.js'
 
 const DAY = 86_400
 const YEAR = 365 * DAY
@@ -132,6 +144,71 @@ export const SERVER_OPTIONS = {
     type: size({ min: MIB, max: 1024 * GIB }),
     default: 4 * GIB,
     doc: 'Most bytes of uplink that are kept. What comes then is not acknowledged, and its connection closed, until older uplink has expired',
+  }),
+  connectionsMax: option<number>({
+    type: count({ min: 1, max: 10_000_000 }),
+    default: 250_000,
+    doc: 'Most devices connected at one time; fewer when the process may not open so many files',
+  }),
+  connectionsPerAddress: option<number>({
+    type: countOrOff({ min: 1, max: 10_000_000 }),
+    default: 0,
+    doc: 'Most devices connected at one time from one address',
+  }),
+  connectTimeout: option<number>({
+    type: duration({ min: 100, max: 600_000 }),
+    default: 10_000,
+    doc: 'How long a device may take to send its whole CONNECT, from the opened connection on',
+  }),
+  connectRate: option<number>({
+    type: rateOrOff({ min: 1 / 60, max: 1_000_000 }),
+    default: 0,
+    doc: 'CONNECTs that are looked at; more are answered CONNACK 3',
+  }),
+  connectRatePerDevice: option<number>({
+    type: rateOrOff({ min: 1 / 60, max: 1_000_000 }),
+    default: 2,
+    doc: 'CONNECTs of one device with good credentials, with a burst of ten seconds',
+  }),
+  connectRatePerAddress: option<number>({
+    type: rateOrOff({ min: 1 / 60, max: 1_000_000 }),
+    default: 0,
+    doc: 'CONNECTs from one address, with a burst of ten seconds',
+  }),
+  publishRatePerDevice: option<number>({
+    type: rateOrOff({ min: 1 / 60, max: 1_000_000 }),
+    default: 100,
+    doc: 'PUBLISH packets from one device, with a burst of two seconds; more wait unread',
+  }),
+  publishRatePerAddress: option<number>({
+    type: rateOrOff({ min: 1 / 60, max: 1_000_000 }),
+    default: 0,
+    doc: 'PUBLISH packets from one address, with a burst of two seconds; more wait unread',
+  }),
+  packetRatePerDevice: option<number>({
+    type: rateOrOff({ min: 1, max: 1_000_000 }),
+    default: 50,
+    doc: 'SUBSCRIBE, UNSUBSCRIBE and PINGREQ packets from one device, with a burst of two seconds; more wait unread',
+  }),
+  byteRatePerDevice: option<number>({
+    type: bytesPerSecondOrOff({ min: 1024, max: GIB }),
+    default: MIB,
+    doc: 'Bytes from one device, with a burst of four seconds; more wait unread',
+  }),
+  subscriptionsMax: option<number>({
+    type: count({ min: 1, max: 100_000 }),
+    default: 100,
+    doc: 'Most subscriptions of one device',
+  }),
+  topicMax: option<number>({
+    type: size({ min: 256, max: 65_535 }),
+    default: 1024,
+    doc: 'Longest topic or filter, in bytes',
+  }),
+  topicLevelsMax: option<number>({
+    type: count({ min: 3, max: 1_000 }),
+    default: 32,
+    doc: 'Most levels of a topic or filter',
   }),
   drainDeadline: option<number>({
     type: duration({ min: 100, max: 3_600_000 }),

@@ -86,6 +86,41 @@ export function seconds(range: Range): ValueType<number> {
   }
 }
 
+/** How often: per second; 0 for `off`. Also `30/min`, for what is rarer than once a second. */
+export function rateOrOff(range: Range): ValueType<number> {
+  return {
+    placeholder: 'N/s|off',
+    expected: `a whole number a second or a minute up to ${range.max}/s, such as 100/s or 30/min, or off`,
+    parse(raw) {
+      if (raw === 'off') return 0
+      const [, digits = '', unit] = /^([0-9]{1,9})\/(s|min)$/.exec(raw) ?? []
+      return within(digits === '' ? null : unit === 's' ? Number(digits) : Number(digits) / 60, range)
+    },
+    format: (value) => (value === 0 ? 'off' : Number.isInteger(value) ? `${value}/s` : `${Math.round(value * 60)}/min`),
+  }
+}
+
+/** Bytes a second; 0 for `off`. */
+export function bytesPerSecondOrOff(range: Range): ValueType<number> {
+  return {
+    placeholder: 'SIZE/s|off',
+    expected: `a size a second from ${formatSize(range.min)}/s to ${formatSize(range.max)}/s, such as 512KiB/s, or off`,
+    parse: (raw) => (raw === 'off' ? 0 : raw.endsWith('/s') ? within(parseSize(raw.slice(0, -2)), range) : undefined),
+    format: (value) => (value === 0 ? 'off' : `${formatSize(value)}/s`),
+  }
+}
+
+/** A whole number; 0 for `off`. */
+export function countOrOff(range: Range): ValueType<number> {
+  const number = count(range)
+  return {
+    placeholder: 'N|off',
+    expected: `${number.expected}, or off`,
+    parse: (raw) => (raw === 'off' ? 0 : number.parse(raw)),
+    format: (value) => (value === 0 ? 'off' : String(value)),
+  }
+}
+
 /** A TCP port; 0 asks for any free one. */
 export function port(): ValueType<number> {
   return {

@@ -17,7 +17,7 @@ const AT_ONCE = 10
 if (LONG) t.setTimeout(600_000)
 
 void t.test('takeover: the first connection is closed within 2 s, nothing lost or reordered under load', async (t) => {
-  const server = await TestServer.start(t, { flags: ['--inbox-max', '50000'] })
+  const server = await TestServer.start(t, { flags: ['--inbox-max', '50000', '--connect-rate-per-device', 'off'] })
   const ledger = new RoadLedger()
   const devices = ['prompt', 'slow', 'stalls', 'other']
   await (await roadDevice(t, server, ledger, 'other')).start().untilReady()
@@ -67,7 +67,7 @@ void t.test('takeover: the first connection is closed within 2 s, nothing lost o
 })
 
 void t.test('takeover: of two simultaneous connections exactly one survives, and it receives', async (t) => {
-  const server = await TestServer.start(t)
+  const server = await TestServer.start(t, { flags: ['--connect-rate-per-device', 'off'] })
   let both = 0
 
   async function round(device: string, token: string, n: number): Promise<void> {

@@ -36,6 +36,9 @@ class Recorder implements FrameSink {
     this.#forwarded = []
     this.seen.push(['violated', violation])
   }
+  mayBegin(): boolean {
+    return true
+  }
   end(): Seen[] {
     this.#flush()
     return this.seen

@@ -1,24 +1,25 @@
 import * as fc from 'fast-check'
 import t from 'tap'
-import { isRevoked, judgeConnect, judgeIdentity } from '../../broker/connect-policy.js'
-import { ConnectRate } from '../../broker/connect-rate.js'
+import { isRevoked, judgeConnect, judgeIdentity, type NodeLoad } from '../../broker/connect-policy.js'
 import {
   decideSubscribe,
   decideUnsubscribe,
   mailboxSubscription,
+  type FilterLimits,
   type MailboxSubscription,
 } from '../../broker/subscribe-policy.js'
 
 const PLAIN: MailboxSubscription = { filter: 'inbox/p1', mode: 'plain' }
 const WITH_SEQ: MailboxSubscription = { filter: 'inbox/p1/+', mode: 'plain-seq' }
-const IDLE = { draining: false, overloaded: false }
+const IDLE: NodeLoad = { draining: false, over: () => null }
+const LIMITS: FilterLimits = { maxFilters: 12, maxTopicBytes: 200, maxTopicLevels: 5 }
 
 /** The answers to `filters` (QoS 1) as codes or reasons. */
 function answers(active: MailboxSubscription | null, ...filters: Array<string | [string, number]>): unknown {
   const requested = filters.map((filter) =>
     typeof filter === 'string' ? { topic: filter, qos: 1 } : { topic: filter[0], qos: filter[1] },
   )
-  const decision = decideSubscribe('p1', active, requested)
+  const decision = decideSubscribe('p1', active, requested, LIMITS)
   if (decision.kind === 'violation') return decision.error
   return decision.answers.map((answer) => (answer.granted === 1 ? 1 : answer.reason))
 }
@@ -53,26 +54,44 @@ void t.test('subscribe policy: everything else is refused, in its place', async 
   )
 })
 
+void t.test('subscribe policy: filters over a limit are refused, each for itself', async (t) => {
+  t.same(answers(null, 'a/b/c/d/e/f', `inbox/${'x'.repeat(200)}`, 'ä'.repeat(101), 'inbox/p1', '/////'), [
+    'too_deep',
+    'too_long',
+    'too_long',
+    1,
+    'too_deep',
+  ])
+  t.same(answers(null, ...Array.from({ length: 14 }, () => 'inbox/p1')), [
+    ...Array.from({ length: 12 }, () => 1),
+    'too_many',
+    'too_many',
+  ])
+  const many = Array.from({ length: 13 }, () => 'inbox/p1')
+  t.match(decideUnsubscribe(PLAIN, many, LIMITS), { kind: 'violation', error: 'too_many_filters' })
+})
+
 void t.test('subscribe policy: what is no filter, or no list, is a violation', async (t) => {
   for (const filter of ['', 'a+', '+a', 'a#', '#/a', 'inbox/p1+', 'a\0b', 'inbox/\uFFFD']) {
     t.equal(answers(null, 'inbox/p1', filter), 'malformed_filter', JSON.stringify(filter))
-    t.match(decideUnsubscribe(PLAIN, [filter]), { kind: 'violation', error: 'malformed_filter' })
+    t.match(decideUnsubscribe(PLAIN, [filter], LIMITS), { kind: 'violation', error: 'malformed_filter' })
   }
   t.equal(answers(null), 'empty_list')
-  t.match(decideUnsubscribe(PLAIN, []), { kind: 'violation', error: 'empty_list' })
+  t.match(decideUnsubscribe(PLAIN, [], LIMITS), { kind: 'violation', error: 'empty_list' })
 })
 
 void t.test('subscribe policy: one code for each filter, and at most one mode', async () => {
   const filter = fc.constantFrom('inbox/p1', 'inbox/p1/+', 'inbox/p2', 'a', '#', '$SYS/a', 'stream/p1', 'inbox/+')
   fc.assert(
     fc.property(
-      fc.array(fc.tuple(filter, fc.integer({ min: 0, max: 2 })), { minLength: 1 }),
+      fc.array(fc.tuple(filter, fc.integer({ min: 0, max: 2 })), { minLength: 1, maxLength: 2 * LIMITS.maxFilters }),
       fc.constantFrom(null, PLAIN, WITH_SEQ),
       (list, active) => {
         const decision = decideSubscribe(
           'p1',
           active,
           list.map(([topic, qos]) => ({ topic, qos })),
+          LIMITS,
         )
         if (decision.kind !== 'answer') return false
         const granted = list.filter((_, i) => decision.answers[i]?.granted === 1).map(([topic]) => topic)
@@ -87,9 +106,9 @@ void t.test('subscribe policy: one code for each filter, and at most one mode', 
 })
 
 void t.test('subscribe policy: UNSUBSCRIBE ends the subscription that it names', async (t) => {
-  t.match(decideUnsubscribe(PLAIN, ['a', 'inbox/p1']), { kind: 'answer', active: null })
-  t.match(decideUnsubscribe(PLAIN, ['inbox/p1/+', '#']), { kind: 'answer', active: PLAIN })
-  t.match(decideUnsubscribe(null, ['inbox/p1']), { kind: 'answer', active: null })
+  t.match(decideUnsubscribe(PLAIN, ['a', 'inbox/p1'], LIMITS), { kind: 'answer', active: null })
+  t.match(decideUnsubscribe(PLAIN, ['inbox/p1/+', '#'], LIMITS), { kind: 'answer', active: PLAIN })
+  t.match(decideUnsubscribe(null, ['inbox/p1'], LIMITS), { kind: 'answer', active: null })
 })
 
 void t.test('subscribe policy: a kept filter counts only if it is one that is served', async (t) => {
@@ -104,9 +123,19 @@ void t.test('connect policy: id, then load', async (t) => {
   t.equal(judge('phone-1'), null)
   for (const id of ['', '.', '..', 'a/b', 'a b', 'ä', 'a#', 'x'.repeat(129), 'a\0']) t.equal(judge(id), 2, id)
   t.equal(judge('__proto__'), null, 'a legal id')
-  t.equal(judge('phone-1', { draining: true, overloaded: false }), 3)
-  t.equal(judge('phone-1', { draining: false, overloaded: true }), 3)
-  t.equal(judge('a/b', { draining: true, overloaded: true }), 2)
+  let counted = 0
+  const full = (draining: boolean): NodeLoad => ({
+    draining,
+    over() {
+      counted++
+      return 'overloaded'
+    },
+  })
+  t.equal(judge('a/b', full(true)), 2)
+  t.equal(judge('phone-1', full(true)), 3)
+  t.equal(counted, 0, 'what is refused anyway uses up no rate')
+  t.equal(judge('phone-1', full(false)), 3)
+  t.equal(counted, 1)
 })
 
 void t.test('connect policy: the token, the username and the will must be the device’s own', async (t) => {
@@ -126,13 +155,4 @@ void t.test('connect policy: a revocation covers tokens issued at its instant', 
   t.equal(isRevoked(1_000, 999), false)
   t.equal(isRevoked(1_000, 1_000), true)
   t.equal(isRevoked(1_000, 1_001), true)
-})
-
-void t.test('connect rate: so many a second, as many at once, none is no limit', async (t) => {
-  const rate = new ConnectRate(2)
-  t.same([rate.take(0), rate.take(0), rate.take(0)], [true, true, false])
-  t.same([rate.take(499), rate.take(500), rate.take(600)], [false, true, false])
-  t.same([rate.take(60_000), rate.take(60_000), rate.take(60_000)], [true, true, false])
-  const none = new ConnectRate(0)
-  t.ok(Array.from({ length: 10_000 }, () => none.take(0)).every(Boolean))
 })

@@ -1,8 +1,11 @@
 import tap from 'tap'
-import { DEFAULT_BROKER_LIMITS } from '../../broker/limits.js'
+import { DEFAULT_BROKER_LIMITS, PACKETS_PER_TURN, SLOWEST_BYTES_PER_SECOND } from '../../broker/limits.js'
+import { nodeLimits } from '../../cli/compose-limits.js'
+import { loadServerConfig } from '../../core/config/load-server-config.js'
 import { settingName } from '../../core/config/option.js'
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { parseDuration, parseSize } from '../../core/config/units.js'
+import { createLogger } from '../../core/log.js'
 import { COURIER_DEFAULTS } from '../../courier/create-courier-host.js'
 import { DEFAULT_API_LIMITS, FIELD_LIMITS } from '../../push-api/limits.js'
 import { readRepositoryFile, sectionOf } from '../support/repository.js'
@@ -11,8 +14,9 @@ const page = readRepositoryFile('docs/limits.md')
 
 /** The first number of a bound with its unit, as a setting is written: `64 KiB` → `64KiB`, `1,000 ranges` → `1000`. */
 function numberIn(bound: string): string {
-  const match = /([\d,]+)(?: ?(KiB|MiB|ms|s|d|h)\b)?/.exec(bound)
-  return `${(match?.[1] ?? '').replaceAll(',', '')}${match?.[2] ?? ''}`
+  if (bound.trim() === 'off') return 'off'
+  const match = /([\d,]+)(?: ?((?:KiB|MiB|ms|s|d|h)\b))?(\/s|\/min)?/.exec(bound)
+  return `${(match?.[1] ?? '').replaceAll(',', '')}${match?.[2] ?? ''}${match?.[3] ?? ''}`
 }
 
 /** `bound` of the row that begins with `what`. */
@@ -38,7 +42,7 @@ await tap.test('limits: docs/limits.md gives the default of every setting that i
     t.ok(option, `${flag} exists`)
     seen++
   }
-  t.ok(seen >= 7, 'there are settings to look at')
+  t.ok(seen >= 18, 'there are settings to look at')
 })
 
 await tap.test('limits: docs/limits.md gives the bounds that are not settings', async (t) => {
@@ -63,11 +67,42 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(bytes('bytes buffered for one connection'), COURIER_DEFAULTS.bufferLimit)
   t.equal(seconds('full buffer from which no byte leaves'), COURIER_DEFAULTS.fullBufferMs)
   t.equal(seconds('no byte from a device with messages in flight'), COURIER_DEFAULTS.unackedMs)
-  t.equal(seconds('time to send the whole CONNECT'), DEFAULT_BROKER_LIMITS.connectTimeoutMs)
-  t.equal(bytes('CONNECT, SUBSCRIBE or UNSUBSCRIBE packet'), DEFAULT_BROKER_LIMITS.maxControlBytes)
-  t.equal(count('connections of a node'), DEFAULT_BROKER_LIMITS.maxConnections)
+  const broker = DEFAULT_BROKER_LIMITS
+  t.equal(count('sockets that have not sent their whole CONNECT'), broker.maxStrangers)
+  t.equal(bytes('bytes kept for those, all together'), broker.maxStrangerBytes)
+  t.equal(count('sockets that we closed and whose other side did not'), broker.maxLingering)
+  t.equal(seconds('time for a packet to arrive whole once it has begun'), broker.packetTimeoutMs)
+  t.equal(SLOWEST_BYTES_PER_SECOND, 4 * 1024)
+  t.equal(bytes('CONNECT, SUBSCRIBE or UNSUBSCRIBE packet'), broker.maxControlBytes)
+  t.equal(count('packets of one connection, one after another'), PACKETS_PER_TURN)
+  t.equal(count('filters of one SUBSCRIBE or UNSUBSCRIBE'), broker.maxFilters)
+  t.equal(bytes('answers that a device does not read'), broker.maxUnsentBytes)
+})
+
+await tap.test('limits: the defaults of the settings are those of the parts', async (t) => {
+  const { config } = loadServerConfig([], {})
+  const { broker } = nodeLimits(config, new Map(), createLogger({ level: 'silent' }), null)
+  for (const [name, value] of Object.entries(broker)) t.same(value, Reflect.get(DEFAULT_BROKER_LIMITS, name), name)
+})
+
+await tap.test('limits: docs/limits.md gives the bursts', async (t) => {
+  for (const line of sectionOf(page, 'Rates').split('\n')) {
+    const [, , , setting = '', burst = ''] = line.split('|')
+    const flag = /^ `--([a-z-]+)` $/.exec(setting)?.[1]
+    if (flag === undefined) continue
+    const { broker } = nodeLimits(
+      loadServerConfig([`--${flag}`, flag.startsWith('byte') ? '1KiB/s' : '60/s'], {}).config,
+      new Map(),
+      createLogger({ level: 'silent' }),
+      null,
+    )
+    const rates = Object.values(broker).filter((value) => typeof value === 'object')
+    const set = rates.find(({ perSecond }) => perSecond === 60 || perSecond === 1024)
+    t.equal(set?.burst, (set?.perSecond ?? 0) * (Number(parseDuration(numberIn(burst))) / 1000), flag)
+  }
 })
 
 await tap.test('limits: the sections that the other pages point to are there', async (t) => {
-  for (const title of ['Messages and inboxes', 'Connections']) t.ok(sectionOf(page, title).length > 0, title)
+  for (const title of ['Messages and inboxes', 'Connections', 'Delivery'])
+    t.ok(sectionOf(page, title).length > 0, title)
 })

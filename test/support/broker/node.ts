@@ -5,6 +5,7 @@ import { createBroker, type Broker, type BrokerOptions } from '../../../broker/c
 import { BrokerCounters } from '../../../broker/counters.js'
 import { createLocalBus } from '../../../core/bus/local/local-bus.js'
 import { systemClock } from '../../../core/clock.js'
+import { UNLIMITED } from '../../../core/limits/token-bucket.js'
 import { createLogger } from '../../../core/log.js'
 import type { NewMessage } from '../../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS, type Mailbox } from '../../../core/ports/mailbox.js'
@@ -60,6 +61,8 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     log,
     counters,
     ...options.broker,
+    // Tests connect one device as often as they like.
+    limits: { connectsPerDevice: UNLIMITED, ...options.broker?.limits },
   })
   const { mqtt = 0, ws = 0 } = await broker.start()
   t.teardown(async () => {
