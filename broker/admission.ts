@@ -12,6 +12,7 @@ import {
   judgeIdentity,
   REFUSE_DEVICE_RATE,
   REFUSE_GONE,
+  REFUSE_KEYS,
   REFUSE_NO_PASSWORD,
   REFUSE_OVERLOADED,
   REFUSE_REVOKED,
@@ -84,7 +85,7 @@ async function identify(
   const verdict = await tokens.verify(Buffer.from(request.password).toString('utf8'))
   if (!verdict.ok) {
     log.info({ device: request.clientId, reason: verdict.reason }, 'token refused')
-    return REFUSE_TOKEN
+    return verdict.reason === 'keys_unavailable' ? REFUSE_KEYS : REFUSE_TOKEN
   }
   const refusal = judgeIdentity(request, verdict.device)
   if (refusal !== null) return refusal

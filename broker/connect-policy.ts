@@ -37,6 +37,8 @@ const REFUSE_DRAINING = refuse(CONNACK.serverUnavailable, 'draining')
 export const REFUSE_GONE = refuse(CONNACK.serverUnavailable, 'gone')
 export const REFUSE_NO_PASSWORD = refuse(CONNACK.badCredentials, 'no_password')
 export const REFUSE_TOKEN = refuse(CONNACK.badCredentials, 'bad_token')
+/** Nothing is known of the token, so it is not called a bad one: the device shall come again with it. */
+export const REFUSE_KEYS = refuse(CONNACK.serverUnavailable, 'keys_unavailable')
 export const REFUSE_REVOKED = refuse(CONNACK.badCredentials, 'revoked')
 
 /** Before anything is spent on it: the id, then whether the node takes devices at all. Null: go on. */

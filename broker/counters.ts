@@ -21,6 +21,8 @@ export type ConnectResult =
   | 'store_unavailable'
   | 'no_password'
   | 'bad_token'
+  /** The keys that could verify the token are not there now. */
+  | 'keys_unavailable'
   | 'revoked'
   | 'wrong_username'
   | 'wrong_subject'
@@ -89,6 +91,7 @@ export class BrokerCounters {
     store_unavailable: 0,
     no_password: 0,
     bad_token: 0,
+    keys_unavailable: 0,
     revoked: 0,
     wrong_username: 0,
     wrong_subject: 0,

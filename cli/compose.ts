@@ -19,8 +19,6 @@ import type { Logger } from '../core/log.js'
 import { createMetrics } from '../core/metrics/metrics.js'
 import type { MailboxLimits } from '../core/ports/mailbox.js'
 import { randomId } from '../core/random-id.js'
-import { createKeyring } from '../core/security/api-keys.js'
-import { createDeviceTokens } from '../core/security/device-tokens.js'
 import { openLmdbStore } from '../core/stores/lmdb/open.js'
 import { CourierCounters } from '../courier/courier-counters.js'
 import { createCourierHost } from '../courier/create-courier-host.js'
@@ -28,9 +26,9 @@ import { ApiCounters } from '../push-api/counters.js'
 import { createPushApi } from '../push-api/create-push-api.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
 import { nodeLimits } from './compose-limits.js'
+import { startSecurity } from './compose-security.js'
 import { explainListenError } from './listen-error.js'
 import { apiMetrics, brokerMetrics, busMetrics, courierMetrics, queueMetrics, uplinkMetrics } from './metric-tables.js'
-import { loadServerSecrets, type ServerSecrets } from './secrets.js'
 
 /** The listeners that are on, and their ports. */
 export interface Ports {
@@ -138,8 +136,9 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     (opened) => opened.close(),
   )
   readiness.addCheck({ name: 'store', check: () => store.mailbox.ping() })
-  // After the store: it is the lock of the folder, so nobody else makes these files at the same time.
-  const secrets: ServerSecrets = await lifecycle.step('secrets', () => loadServerSecrets(folder, env))
+  const { mailbox, credentials, uplink } = store
+  const security = await startSecurity({ config, where, env, folder, credentials, log, clock, metrics, lifecycle })
+  const { tokens, keyring } = security
 
   const bus = await lifecycle.step(
     'bus',
@@ -147,13 +146,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
       createLocalBus({ counters: busCounters, onHandlerError: (err) => log.error({ err }, 'a bus handler failed') }),
     (opened) => opened.close(),
   )
-  const { mailbox, credentials, uplink } = store
   metrics.expose(uplinkMetrics(uplink))
-  const tokens =
-    config.auth === 'none'
-      ? null
-      : createDeviceTokens({ secrets: secrets.tokenSecrets, maxTtlSeconds: config.tokenMaxTtl, clock })
-  const keyring = createKeyring({ credentials, adminKey: secrets.adminKey, clock })
 
   const api = createPushApi({
     host,
@@ -218,5 +211,5 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const ports: Ports = { ...boundBroker, ...boundApi, ...boundAdmin }
 
   log.info({ node, ports, folder, durability: config.durability, auth: config.auth }, 'serving')
-  return { ports, folder, made: secrets.made }
+  return { ports, folder, made: security.made }
 }

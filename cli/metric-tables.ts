@@ -5,9 +5,12 @@ import type { BrokerCounters } from '../broker/counters.js'
 import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
 import type { Metric } from '../core/metrics/metrics.js'
 import type { Uplink } from '../core/ports/uplink.js'
+import type { TokenCounters } from '../core/security/device-tokens.js'
+import type { KeySetCache, KeySetCounters } from '../core/security/key-set-cache.js'
 import type { CourierCounters } from '../courier/courier-counters.js'
 import type { ApiCounters } from '../push-api/counters.js'
 import type { PushApi } from '../push-api/create-push-api.js'
+import type { SecretCounters } from './secret-watch.js'
 
 const counter = (name: string, help: string, read: () => number): Metric => ({ name, help, kind: 'counter', read })
 const gauge = (name: string, help: string, read: () => number): Metric => ({ name, help, kind: 'gauge', read })
@@ -139,5 +142,21 @@ export function busMetrics(b: LocalBusCounters): readonly Metric[] {
       () => b.kicksUnconfirmed,
     ),
     counter('bus_handler_errors_total', 'Bus handlers that failed against their contract', () => b.handlerErrors),
+  ]
+}
+
+export function securityMetrics(tokens: TokenCounters, secrets: SecretCounters): readonly Metric[] {
+  return [
+    byLabel('tokens_refused_total', 'reason', 'Device tokens that were refused', () => tokens.refused),
+    byLabel('secret_reloads_total', 'result', 'Changed files with secrets, taken or not', () => secrets.reloads),
+  ]
+}
+
+export function keySetMetrics(k: KeySetCounters, cache: Pick<KeySetCache, 'size' | 'ageMs'>): readonly Metric[] {
+  return [
+    byLabel('jwks_reads_total', 'result', 'Reads of the JWKS', () => k.reads),
+    counter('jwks_unknown_keys_total', 'Tokens that named a key which the JWKS does not have', () => k.unknownKeys),
+    gauge('jwks_keys', 'Keys of the JWKS that verify tokens', () => cache.size),
+    gauge('jwks_age_seconds', 'Since the JWKS was read last', () => (cache.ageMs ?? Number.NaN) / 1000),
   ]
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Environment } from '../core/config/read-environment.js'
 import { StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
-import { generateApiKey } from '../core/security/api-keys.js'
+import { generateApiKey, parseOperatorKeys } from '../core/security/api-keys.js'
 import { parseTokenSecrets } from '../core/security/token-secrets.js'
 
 export const API_KEY_VARIABLE = 'POSTRIDER_API_KEY'
@@ -74,8 +74,12 @@ function variable(env: Environment, name: string): string | null {
 }
 
 export interface ServerSecrets {
-  readonly adminKey: string
+  /** Each is an API key with all scopes; the first is the newest. */
+  readonly operatorKeys: readonly string[]
+  /** The first signs, all verify. */
   readonly tokenSecrets: readonly Uint8Array[]
+  /** The files that they come from; null: the environment. */
+  readonly files: { readonly apiKey: string | null; readonly tokenSecret: string | null }
   /** Files that were made now. */
   readonly made: readonly string[]
 }
@@ -87,25 +91,27 @@ export interface ServerSecrets {
 export async function loadServerSecrets(folder: string, env: Environment): Promise<ServerSecrets> {
   const made: string[] = []
 
-  async function fromFile(path: string, make: () => string): Promise<string> {
+  async function load(name: string, path: string, make: () => string): Promise<{ text: string; file: string | null }> {
+    const given = variable(env, name)
+    if (given !== null) return { text: given, file: null }
     const kept = await readSecretFile(path)
-    if (kept !== null) return kept
+    if (kept !== null) return { text: kept, file: path }
     const fresh = make()
     await writeSecretFile(path, fresh)
     made.push(path)
-    return fresh
+    return { text: fresh, file: path }
   }
 
-  const adminKey = variable(env, API_KEY_VARIABLE) ?? (await fromFile(apiKeyFile(folder), () => generateApiKey().key))
-  const fromEnvironment = variable(env, TOKEN_SECRET_VARIABLE)
-  const tokenSecrets =
-    fromEnvironment === null
-      ? parseTokenSecrets(
-          await fromFile(tokenSecretFile(folder), () => randomBytes(48).toString('base64url')),
-          tokenSecretFile(folder),
-        )
-      : parseTokenSecrets(fromEnvironment, TOKEN_SECRET_VARIABLE)
-  return { adminKey, tokenSecrets, made }
+  const apiKey = await load(API_KEY_VARIABLE, apiKeyFile(folder), () => generateApiKey().key)
+  const tokenSecret = await load(TOKEN_SECRET_VARIABLE, tokenSecretFile(folder), () =>
+    randomBytes(48).toString('base64url'),
+  )
+  return {
+    operatorKeys: parseOperatorKeys(apiKey.text, apiKey.file ?? API_KEY_VARIABLE),
+    tokenSecrets: parseTokenSecrets(tokenSecret.text, tokenSecret.file ?? TOKEN_SECRET_VARIABLE),
+    files: { apiKey: apiKey.file, tokenSecret: tokenSecret.file },
+    made,
+  }
 }
 
 /** The token secrets that a command on the server's machine may use; null: there are none here. */
@@ -117,7 +123,9 @@ export async function findTokenSecrets(folder: string, env: Environment): Promis
   return text === null ? null : parseTokenSecrets(text, path)
 }
 
-/** The API key of a client command: `flag`, else the data folder's; null: there is none. */
+/** The API key of a client command: the given one, else the data folder's; of several the first. Null: there is none. */
 export async function findApiKey(folder: string, given: string | undefined): Promise<string | null> {
-  return given ?? (await readSecretFile(apiKeyFile(folder)))
+  const path = apiKeyFile(folder)
+  const text = given ?? (await readSecretFile(path))
+  return text === null ? null : (parseOperatorKeys(text, given === undefined ? path : API_KEY_VARIABLE)[0] ?? null)
 }

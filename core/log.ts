@@ -6,7 +6,16 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** Fields that may hold a secret when somebody logs a request, a packet or options by mistake. The rule stays: don't. */
-const SECRET_FIELDS = ['password', 'token', 'apiKey', 'adminKey', 'secret', 'secrets', 'authorization']
+const SECRET_FIELDS = [
+  'password',
+  'token',
+  'apiKey',
+  'operatorKeys',
+  'secret',
+  'secrets',
+  'tokenSecrets',
+  'authorization',
+]
 
 /**
  * The process's log: one JSON object a line on stderr, times as RFC 3339. Written synchronously, so that the last line

@@ -32,8 +32,8 @@ async function run(io: CommandIo): Promise<number> {
   const log = createLogger({ level: config.logLevel })
   endOnFaults(log)
   for (const name of loaded.unknownVariables) log.warn({ name }, 'an environment variable that means nothing here')
-  const key = io.env[API_KEY_VARIABLE]?.trim() ?? ''
-  if (key !== '' && key.length < API_KEY_SHORT)
+  const keys = (io.env[API_KEY_VARIABLE] ?? '').split(',').map((key) => key.trim())
+  if (keys.some((key) => key !== '' && key.length < API_KEY_SHORT))
     log.warn({ name: API_KEY_VARIABLE }, 'the API key is short enough to be guessed')
 
   const clock = systemClock

@@ -1,21 +1,13 @@
-import { isIP } from 'node:net'
 import { DEVICE_ID_MAX } from '../../protocol/device-id.js'
 import { UPLINK_CHANNEL_MAX_BYTES } from '../../protocol/topics.js'
 import { StartupError } from '../errors.js'
 import { messageSize } from '../model/message.js'
+import { isLoopback } from '../net/loopback.js'
 import { uplinkSize } from '../ports/uplink.js'
 import { settingName } from './option.js'
 import type { ServerConfig } from './server-options.js'
 
 type Where = ReadonlyMap<string, string>
-
-/** True for addresses that only this machine reaches. A name counts only if it is `localhost`: others may change. */
-export function isLoopback(host: string): boolean {
-  const kind = isIP(host)
-  if (kind === 4) return host.startsWith('127.')
-  if (kind === 6) return /^(?:::1|(?:0{1,4}:){7}0{0,3}1|::ffff:127\.[0-9.]+)$/i.test(host)
-  return host.toLowerCase() === 'localhost'
-}
 
 function refuse(message: string): never {
   throw new StartupError(message)
@@ -34,6 +26,14 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
     refuse(
       `${name('auth')} none: anybody could take any device's messages, so it is for a loopback address only, not for ${name('host')} ${config.host}; use --host 127.0.0.1 or --auth token`,
     )
+  }
+  if (config.auth === 'none' && config.tokenJwks !== undefined) {
+    refuse(`${name('tokenJwks')}: no token is looked at with ${name('auth')} none; leave one of them out`)
+  }
+  for (const key of ['tokenIssuer', 'tokenAudience'] as const) {
+    if (config[key] !== undefined && config.tokenJwks === undefined) {
+      refuse(`${name(key)}: means something only for tokens that are verified with --token-jwks, which is not set`)
+    }
   }
   if (config.window > config.windowMax) {
     refuse(`${name('window')} ${config.window} is over ${name('windowMax')} ${config.windowMax}`)

@@ -21,6 +21,14 @@ function isComplete<O extends OptionTable>(table: O, values: Record<string, unkn
   return Object.keys(table).every((key) => Object.hasOwn(values, key))
 }
 
+const SHOWN_MAX = 200
+
+/** A value as an error repeats it: on one line, not endless, and without the user and password of a URL. */
+function shown(text: string): string {
+  const safe = text.replaceAll(/\/\/[^/?#\s]*@/g, '//[secret]@').replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd')
+  return safe.length > SHOWN_MAX ? `${safe.slice(0, SHOWN_MAX)}…` : safe
+}
+
 /**
  * The value of every option of `table`: from the first of `layers` that has it, else its default. Throws a StartupError
  * (exit code 78) that names where a bad value stands and what would be right.
@@ -36,11 +44,11 @@ export function resolveOptions<O extends OptionTable>(table: O, layers: readonly
       continue
     }
     if (spec.later?.matches.test(given.text) === true) {
-      throw new StartupError(`${given.where} ${given.text}: ${spec.later.what} is not in this version`)
+      throw new StartupError(`${given.where} ${shown(given.text)}: ${spec.later.what} is not in this version`)
     }
     const value = spec.type.parse(given.text)
     if (value === undefined) {
-      throw new StartupError(`${given.where}: "${given.text}" cannot be; it must be ${spec.type.expected}`)
+      throw new StartupError(`${given.where}: "${shown(given.text)}" cannot be; it must be ${spec.type.expected}`)
     }
     values[key] = value
     where.set(key, given.where)

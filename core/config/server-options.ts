@@ -4,6 +4,7 @@
 // Units of the values: `size` bytes, `duration` milliseconds, `seconds` seconds.
 
 import { LOG_LEVELS, type LogLevel } from '../log.js'
+import { keySetLocation } from './key-set-location.js'
 import { option, optional, type Values } from './option.js'
 import {
   bytesPerSecondOrOff,
@@ -79,6 +80,18 @@ export const SERVER_OPTIONS = {
     type: seconds({ min: 1, max: 10 * YEAR }),
     default: 30 * DAY,
     doc: 'Longest life of a device token; one that lives longer is refused',
+  }),
+  tokenJwks: optional<string>({
+    type: keySetLocation(),
+    doc: 'Keys of others who sign device tokens (RS256, ES256, EdDSA), besides the token secret: an https URL, or a file. Read again every 10 minutes (a file: every 10 seconds), and when a token names a key that is not known',
+  }),
+  tokenIssuer: optional<string>({
+    type: text('TEXT'),
+    doc: 'What `iss` must be in tokens that are verified with `--token-jwks`',
+  }),
+  tokenAudience: optional<string>({
+    type: text('TEXT'),
+    doc: 'What `aud` must be or hold in tokens that are verified with `--token-jwks`. Set it when the issuer signs tokens for others too',
   }),
   inboxMax: option<number>({
     type: count({ min: 1, max: 10_000_000 }),
@@ -242,7 +255,6 @@ export const LATER_SETTINGS: Readonly<Record<string, string>> = {
   'https-port': 'TLS',
   bus: 'a bus to other nodes',
   'redis-wait': 'a Redis store',
-  'token-jwks': 'verifying tokens with a JWKS',
   'drain-delay': 'a paced drain',
   'drain-rate': 'a paced drain',
   workers: 'more than one worker',

@@ -1,5 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { systemClock, type Clock } from '../clock.js'
+import { StartupError } from '../errors.js'
 import type { ApiKeyRecord, Credentials, Scope } from '../ports/credentials.js'
 
 /**
@@ -17,6 +18,17 @@ const KEY_CACHE_MAX = 10_000
 export const OPERATOR_KEY_ID = 'operator'
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest()
+
+/**
+ * The operator's keys as people write them: split at commas, each part trimmed. Put the new one in front, move every client to
+ * it, take the old one away. Throws a StartupError that names `source` (never a key) when a part is empty.
+ */
+export function parseOperatorKeys(text: string, source: string): readonly string[] {
+  const keys = text.split(',').map((part) => part.trim())
+  const empty = keys.indexOf('')
+  if (empty >= 0) throw new StartupError(`${source}: API key ${empty + 1} is empty`)
+  return keys
+}
 
 /** The text of a new random key, and its parts. */
 export function generateApiKey(): { readonly key: string; readonly id: string; readonly secret: string } {
@@ -45,6 +57,8 @@ export interface Keyring {
   authenticate(key: string): Promise<Identity | null>
   /** Call after a key was removed on this node: it is refused at once instead of within a second. */
   forget(id: string): void
+  /** From now on these are the operator's keys. */
+  useOperatorKeys(keys: readonly string[]): void
 }
 
 /**
@@ -53,12 +67,12 @@ export interface Keyring {
  */
 export function createKeyring(options: {
   readonly credentials: Pick<Credentials, 'getKey'>
-  /** The operator's key, with all scopes. */
-  readonly adminKey?: string
+  /** The operator's keys, each with all scopes: two while one takes the other's place. */
+  readonly operatorKeys?: readonly string[]
   readonly clock?: Clock
 }): Keyring {
   const { credentials, clock = systemClock } = options
-  const operator = options.adminKey === undefined ? null : sha256(options.adminKey)
+  let operators = (options.operatorKeys ?? []).map(sha256)
   const cache = new Map<string, { readonly record: ApiKeyRecord; readonly until: number }>()
 
   async function lookUp(id: string): Promise<ApiKeyRecord | null> {
@@ -75,11 +89,17 @@ export function createKeyring(options: {
     return record
   }
 
+  /** Compares with all of them, also after one that is equal. */
+  function isOperator(key: string): boolean {
+    const digest = sha256(key)
+    let equal = false
+    for (const operator of operators) equal = timingSafeEqual(digest, operator) || equal
+    return equal
+  }
+
   return {
     async authenticate(key) {
-      if (operator !== null && timingSafeEqual(sha256(key), operator)) {
-        return { id: OPERATOR_KEY_ID, scopes: ['admin'] }
-      }
+      if (isOperator(key)) return { id: OPERATOR_KEY_ID, scopes: ['admin'] }
       const [, id, secret] = PATTERN.exec(key) ?? []
       if (id === undefined || secret === undefined) return null
       const record = await lookUp(id)
@@ -88,6 +108,9 @@ export function createKeyring(options: {
     },
     forget(id) {
       cache.delete(id)
+    },
+    useOperatorKeys(keys) {
+      operators = keys.map(sha256)
     },
   }
 }

@@ -79,6 +79,23 @@ void t.test('token: prints a token alone, signed with the secret of the environm
   })
 })
 
+void t.test('token: grants are written into it, and what cannot be granted is refused', async (t) => {
+  const env = { POSTRIDER_TOKEN_SECRET: SECRET }
+  const run = (...args: readonly string[]) => runCommand(t, ['token', 'phone-1', ...args], { env })
+  const granted = await run('--acl-publish', 'a/+', '--acl-publish=b', '--acl-subscribe', '#')
+  t.equal(granted.code, 0)
+  t.match(claimsOf(granted.stdout), { acl: { publish: ['a/+', 'b'], subscribe: ['#'] } })
+  t.notOk(Object.hasOwn(Object(claimsOf((await run()).stdout)), 'acl'))
+  for (const filter of ['inbox/phone-2', 'uplink/#', '$SYS/#', '$share/g/a', 'a#', '']) {
+    const refused = await run(`--acl-subscribe=${filter}`)
+    t.match(refused, { code: 78, stdout: '', stderr: /--acl-subscribe: .* a filter|an MQTT filter/ }, filter)
+  }
+  const many = Array.from({ length: 101 }, (_, i) => `--acl-publish=a/${i}`)
+  t.match(await run(...many), { code: 64, stderr: /acl\.publish: at most 100 filters/ })
+  const long = Array.from({ length: 100 }, (_, i) => `--acl-publish=a/${i}/${'x'.repeat(200)}`)
+  t.match(await run(...long), { code: 64, stderr: /acl: the token would have/ })
+})
+
 void t.test('push and peek: what is pushed waits, byte for byte', async (t) => {
   const server = await TestServer.start(t)
   const run = (args: readonly string[], options = {}) => runCommand(t, [...args, ...server.clientFlags()], options)

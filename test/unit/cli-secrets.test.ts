@@ -11,18 +11,18 @@ void t.test('secrets: an empty folder gets both, random and for the owner alone'
   t.same(made.made, [join(folder, 'api-key'), join(folder, 'token-secret')])
   t.same(readdirSync(folder).toSorted(), ['api-key', 'token-secret'], 'and nothing is left behind')
   for (const path of made.made) t.equal(statSync(path).mode & 0o777, 0o600)
-  t.equal(readFileSync(join(folder, 'api-key'), 'utf8'), `${made.adminKey}\n`)
-  t.match(made.adminKey, /^prk_/)
+  t.equal(readFileSync(join(folder, 'api-key'), 'utf8'), `${made.operatorKeys[0]}\n`)
+  t.match(made.operatorKeys[0], /^prk_/)
   t.ok((made.tokenSecrets[0]?.byteLength ?? 0) >= 32)
   const other = await loadServerSecrets(t.testdir({ b: {} }), {})
-  t.not(other.adminKey, made.adminKey)
+  t.not(other.operatorKeys[0], made.operatorKeys[0])
 })
 
 void t.test('secrets: later starts read what is there', async (t) => {
   const folder = t.testdir({})
   const first = await loadServerSecrets(folder, {})
   t.same(await loadServerSecrets(folder, {}), { ...first, made: [] })
-  t.equal(await findApiKey(folder, undefined), first.adminKey)
+  t.equal(await findApiKey(folder, undefined), first.operatorKeys[0])
   t.same(await findTokenSecrets(folder, {}), first.tokenSecrets)
 })
 
@@ -31,8 +31,9 @@ void t.test('secrets: the environment comes first, and then no file is made', as
   const env = { POSTRIDER_API_KEY: ' key-from-outside \n', POSTRIDER_TOKEN_SECRET: `${LONG}, ${LONG}2` }
   const secrets = await loadServerSecrets(folder, env)
   t.same(secrets, {
-    adminKey: 'key-from-outside',
+    operatorKeys: ['key-from-outside'],
     tokenSecrets: [Buffer.from(LONG), Buffer.from(`${LONG}2`)],
+    files: { apiKey: null, tokenSecret: null },
     made: [],
   })
   t.same(readdirSync(folder), [])

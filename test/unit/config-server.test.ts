@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { isLoopback } from '../../core/config/check-server-config.js'
 import { loadServerConfig } from '../../core/config/load-server-config.js'
 import { environmentName } from '../../core/config/option.js'
 import { LATER_SETTINGS } from '../../core/config/server-options.js'
+import { isLoopback } from '../../core/net/loopback.js'
 import { StartupError } from '../../core/errors.js'
 
 type Env = Readonly<Record<string, string>>
@@ -147,6 +147,38 @@ void t.test('configuration: what a later version has is refused, wherever it is 
   t.match(outcome(['--role', 'broker']), /^78: --role broker: .* not in this version$/)
   t.match(outcome([], { POSTRIDER_STORE: 'redis://h' }), /^78: POSTRIDER_STORE redis:\/\/h: .* not in this version$/)
   t.match(outcome(['--store', 'mongodb+srv://h']), /not in this version$/)
+})
+
+void t.test('configuration: where the keys of others are', async (t) => {
+  const location = (text: string): unknown => loadServerConfig(['--token-jwks', text], {}).config.tokenJwks
+  t.equal(location('https://id.example/keys'), 'https://id.example/keys')
+  t.equal(location('http://127.0.0.1:9/keys'), 'http://127.0.0.1:9/keys')
+  t.equal(location('http://[::1]:9/keys'), 'http://[::1]:9/keys')
+  t.equal(location('./keys.json'), './keys.json')
+  t.equal(location('file:///etc/keys.json'), '/etc/keys.json')
+  t.equal(location('file:keys.json'), 'keys.json')
+  for (const text of [
+    'http://id.example/keys',
+    'http://localhost.example/k',
+    'ftp://h/k',
+    'data:,x',
+    'https://',
+    ' ',
+  ]) {
+    t.match(outcome(['--token-jwks', text]), /^78: --token-jwks: .* must be an https/, text)
+  }
+  const refusal = outcome(['--token-jwks', 'https://user:hush-hush@id.example/keys'])
+  t.match(refusal, /^78: --token-jwks: "https:\/\/\[secret\]@id\.example\/keys" cannot be/)
+  t.notMatch(outcome(['--store', 'redis://user:hush-hush@h']), /hush/)
+  t.match(outcome(['--token-jwks', 'k', '--auth', 'none']), /^78: --token-jwks: .*--auth none/)
+  t.match(outcome(['--token-issuer', 'x']), /^78: --token-issuer: .*--token-jwks, which is not set$/)
+  t.match(outcome(['--token-audience', 'x']), /^78: --token-audience: /)
+})
+
+void t.test('configuration: a bad value is repeated on one line, and not endlessly', async (t) => {
+  const refusal = outcome(['--window', `1\n{"level":"fatal"}\u001b[2J\u2028${'x'.repeat(10_000)}`])
+  for (const character of ['\n', '\u001b', '\u2028']) t.notOk(refusal.includes(character))
+  t.ok(refusal.length < 500)
 })
 
 void t.test('configuration: a file that is not right says where', async (t) => {

@@ -54,7 +54,11 @@ void t.test('keyring: knows a stored key and its scopes, and no other', async (t
 
 void t.test('keyring: the operator key has all scopes and needs no store', async (t) => {
   const store = shelf()
-  const keyring = createKeyring({ credentials: store, adminKey: 'the key of the operator', clock: new FakeClock() })
+  const keyring = createKeyring({
+    credentials: store,
+    operatorKeys: ['the key of the operator'],
+    clock: new FakeClock(),
+  })
   t.same(await keyring.authenticate('the key of the operator'), { id: OPERATOR_KEY_ID, scopes: ['admin'] })
   t.equal(store.reads, 0)
   t.equal(await keyring.authenticate('the key of the operato'), null)

@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto'
 import t from 'tap'
 import type { Clock } from '../../core/clock.js'
-import { createDeviceTokens, ISSUED_AHEAD_LEEWAY_MS, TOKEN_MAX_LENGTH } from '../../core/security/device-tokens.js'
+import { createDeviceTokens, TOKEN_MAX_LENGTH } from '../../core/security/device-tokens.js'
+import { ISSUED_AHEAD_LEEWAY_MS } from '../../core/security/token-claims.js'
 import { parseTokenSecrets } from '../../core/security/token-secrets.js'
 import { FakeClock } from '../support/fake-clock.js'
 

@@ -95,7 +95,7 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     bus,
     credentials,
     uplink,
-    keyring: createKeyring({ credentials, adminKey: ADMIN_KEY }),
+    keyring: createKeyring({ credentials, operatorKeys: [ADMIN_KEY] }),
     tokens: options.withoutTokens === true ? null : tokens,
     log,
     counters,
