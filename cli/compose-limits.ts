@@ -5,11 +5,13 @@ import type { ServerConfig } from '../core/config/server-options.js'
 import { openFilesLimit, shareFiles, SocketBudget } from '../core/limits/socket-budget.js'
 import { rateOf, UNLIMITED, type Rate } from '../core/limits/token-bucket.js'
 import type { Logger } from '../core/log.js'
+import { REQUEST_BURST_SECONDS, type ApiLimits } from '../push-api/limits.js'
 
 const rate = (perSecond: number, seconds: number): Rate => (perSecond === 0 ? UNLIMITED : rateOf(perSecond, seconds))
 
 export interface NodeLimits {
   readonly broker: Partial<BrokerLimits>
+  readonly api: Partial<ApiLimits>
   /** Sockets of all listeners together. */
   readonly sockets: SocketBudget
 }
@@ -32,6 +34,12 @@ export function nodeLimits(
   const burst = BURST_SECONDS
   return {
     sockets: new SocketBudget(share.sockets),
+    api: {
+      payloadMax: config.payloadMax,
+      bodyMax: config.bodyMax,
+      connectionsMax: config.httpConnectionsMax,
+      requestsPerAddress: rate(config.requestRatePerAddress, REQUEST_BURST_SECONDS),
+    },
     broker: {
       maxConnections: connectionsMax,
       maxConnectionsPerAddress: config.connectionsPerAddress,

@@ -28,7 +28,15 @@ import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
 import { nodeLimits } from './compose-limits.js'
 import { startSecurity } from './compose-security.js'
 import { explainListenError } from './listen-error.js'
-import { apiMetrics, brokerMetrics, busMetrics, courierMetrics, queueMetrics, uplinkMetrics } from './metric-tables.js'
+import {
+  apiMetrics,
+  httpMetrics,
+  brokerMetrics,
+  busMetrics,
+  courierMetrics,
+  queueMetrics,
+  uplinkMetrics,
+} from './metric-tables.js'
 
 /** The listeners that are on, and their ports. */
 export interface Ports {
@@ -160,14 +168,14 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     log,
     counters: apiCounters,
     limits: {
-      payloadMax: config.payloadMax,
-      bodyMax: config.bodyMax,
+      ...limits.api,
       stopTimeoutMs: Math.min(DEFAULT_API_LIMITS.stopTimeoutMs, config.drainDeadline / 2),
     },
     clock,
+    sockets: limits.sockets,
     version,
   })
-  metrics.expose(queueMetrics(api.queue))
+  metrics.expose([...queueMetrics(api.queue), ...httpMetrics(api.connections)])
   const boundApi = await lifecycle.step(
     'api',
     () => listening(() => api.start()),

@@ -106,6 +106,8 @@ export function apiMetrics(a: ApiCounters): readonly Metric[] {
     counter('messages_duplicate_total', 'Messages answered with an earlier answer', () => a.duplicates),
     counter('api_notices_total', 'Notices given to the bus', () => a.notices),
     counter('api_internal_errors_total', 'Requests that failed by a fault of the program', () => a.internalErrors),
+    byLabel('api_connections_ended_total', 'reason', 'Connections ended to keep a limit', () => a.connectionsEnded),
+    byLabel('api_requests_unread_total', 'reason', 'Bytes that became no request', () => a.requestsUnread),
     byLabel('api_problems_total', 'code', 'Requests refused', () => a.problems.byCode),
     byLabel(
       'api_items_refused_total',
@@ -114,6 +116,10 @@ export function apiMetrics(a: ApiCounters): readonly Metric[] {
       () => a.refusedItems.byCode,
     ),
   ]
+}
+
+export function httpMetrics(connections: PushApi['connections']): readonly Metric[] {
+  return [gauge('api_connections', 'Open connections to the REST API', () => connections.open)]
 }
 
 export function queueMetrics(queue: PushApi['queue']): readonly Metric[] {

@@ -1,7 +1,11 @@
+import { createServer, type RequestListener, type Server } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
 import { systemClock, type Clock } from '../core/clock.js'
-import { StartupError } from '../core/errors.js'
+import { PostriderError, StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
+import { addressKey } from '../core/limits/address-key.js'
+import { RateTable } from '../core/limits/rate-table.js'
+import { SocketBudget } from '../core/limits/socket-budget.js'
 import type { Logger } from '../core/log.js'
 import { canonicalAddress } from '../core/net/address.js'
 import { clientAddress, NO_PROXIES, type TrustedProxies } from '../core/net/trusted-proxies.js'
@@ -13,12 +17,13 @@ import type { Keyring } from '../core/security/api-keys.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import { createAuthenticator } from './auth.js'
 import { ApiCounters } from './counters.js'
+import { HttpDoor } from './http-door.js'
 import { DEFAULT_API_LIMITS, type ApiLimits } from './limits.js'
 import { AppendQueue } from './overload.js'
 import { parseJson, readText, ReceivingBudget } from './request-body.js'
 import type { RouteContext } from './routes/context.js'
 import { deviceRoutes } from './routes/devices.js'
-import { answerClientError, registerErrorHandlers, replyWithError } from './routes/errors.js'
+import { answerClientErrors, registerErrorHandlers, replyWithError } from './routes/errors.js'
 import { inboxRoutes } from './routes/inbox.js'
 import { keyRoutes } from './routes/keys.js'
 import { messageRoutes } from './routes/messages.js'
@@ -43,6 +48,8 @@ export interface PushApiOptions {
   readonly clock?: Clock
   /** Whose X-Forwarded-For is believed; default: nobody's. */
   readonly trustedProxies?: TrustedProxies
+  /** Shared with the other listeners of the process. Default: no limit. */
+  readonly sockets?: SocketBudget
   /** Version of the product, for the OpenAPI document. */
   readonly version?: string
 }
@@ -54,6 +61,8 @@ export interface PushApi {
   stop(): Promise<void>
   /** Messages, bytes and milliseconds that wait for the store: for metrics. */
   readonly queue: Pick<AppendQueue, 'count' | 'bytes' | 'age'>
+  /** Connections now. */
+  readonly connections: Pick<HttpDoor, 'open'>
 }
 
 /** URLs are bounded by the size of HTTP headers; a long id shall be told that it is no id. */
@@ -67,6 +76,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
   const counters = options.counters ?? new ApiCounters()
   const queue = new AppendQueue(limits, clock)
   const auth = createAuthenticator(keyring, clock)
+  const door = new HttpDoor(limits, options.sockets ?? new SocketBudget(Infinity), counters)
   const context: RouteContext = {
     auth,
     body: { bodyMax: limits.bodyMax, budget: new ReceivingBudget(limits.receivingMaxBytes) },
@@ -94,7 +104,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
   let app: FastifyInstance | null = null
 
   async function start(): Promise<{ http: number }> {
-    const instance = await build(context, options.version ?? '0.0.0')
+    const instance = await build(context, door, options.version ?? '0.0.0')
     app = instance
     try {
       await instance.listen({ host: options.host, port: options.port })
@@ -118,7 +128,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
     }
   }
 
-  return { start, stop, queue }
+  return { start, stop, queue, connections: door }
 }
 
 function listenError(cause: unknown, { host, port }: PushApiOptions): Error {
@@ -132,27 +142,22 @@ function listenError(cause: unknown, { host, port }: PushApiOptions): Error {
   return new StartupError(`--http-port ${port}: cannot listen on ${host} (${String(code ?? cause)})`, { cause })
 }
 
-async function build(context: RouteContext, version: string): Promise<FastifyInstance> {
+async function build(context: RouteContext, door: HttpDoor, version: string): Promise<FastifyInstance> {
   const { limits, log, counters } = context.service
   const reporting = { log, counters }
   const app = fastify({
     logger: false, // requests are counted, not logged
     bodyLimit: limits.bodyMax,
-    requestTimeout: limits.requestTimeoutMs,
-    http: {
-      // Node looks for late requests every 30 s by default, and takes the longer of the two timeouts for the request.
-      connectionsCheckingInterval: Math.min(5_000, limits.requestTimeoutMs),
-      headersTimeout: limits.requestTimeoutMs,
-    },
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    serverFactory: (listener) => createHttpServer(limits, door, listener),
     return503OnClosing: false, // a connection that is still open is served until it is closed
     routerOptions: { maxParamLength: PARAM_MAX_LENGTH },
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: answerClientErrors(counters),
     frameworkErrors: (error, _request, reply) => replyWithError(reporting, reply, error),
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   registerErrorHandlers(app, reporting)
+  limitAddresses(app, new RateTable(limits.requestsPerAddress), context)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', (request, payload, done) => {
     readText(payload, request.headers, context.body, (error, text = '') => {
@@ -175,4 +180,29 @@ async function build(context: RouteContext, version: string): Promise<FastifyIns
   openapiRoute(app)
   await app.ready()
   return app
+}
+
+function createHttpServer(limits: ApiLimits, door: HttpDoor, listener: RequestListener): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerMaxBytes,
+      requestTimeout: limits.requestTimeoutMs,
+      headersTimeout: Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs),
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      // Node looks for late requests every 30 s by default.
+      connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
+    },
+    door.guard(listener),
+  )
+  door.watch(server)
+  return server
+}
+
+/** Before anything else is looked at, keys too: guessing them is what costs an attacker nothing. */
+function limitAddresses(app: FastifyInstance, rates: RateTable, { addressOf, service }: RouteContext): void {
+  if (!rates.limits) return
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (rates.take(addressKey(addressOf(request)), service.clock.monotonic())) done()
+    else done(new PostriderError('rate_limited', 'too many requests from this address'))
+  })
 }

@@ -1,6 +1,8 @@
 // Every bound of the REST interface. The first table is fixed, part of the interface and stated in the OpenAPI document; the
 // second one is set by the operator.
 
+import { UNLIMITED, type Rate } from '../core/limits/token-bucket.js'
+
 /** Characters are Unicode code points, as in JSON schema. */
 export const FIELD_LIMITS = {
   /** Characters of a dedup id (and of an Idempotency-Key); at least 1. */
@@ -41,6 +43,15 @@ export interface ApiLimits {
   readonly appendTimeoutMs: number
   /** Bytes of request bodies that are being received, over all connections. */
   readonly receivingMaxBytes: number
+  /** Connections at one time, and requests of one connection that wait for their answers. */
+  readonly connectionsMax: number
+  readonly pipelineMax: number
+  /** Requests from one address; more are answered `rate_limited`. */
+  readonly requestsPerAddress: Rate
+  /** Bytes of a request's line and headers. */
+  readonly headerMaxBytes: number
+  /** They must have arrived after so many milliseconds. */
+  readonly headerTimeoutMs: number
   /** A request must have arrived whole after so many milliseconds. */
   readonly requestTimeoutMs: number
   /** An idle connection is closed after so many milliseconds: longer than the idle timeout of usual load balancers (60 s). */
@@ -48,6 +59,9 @@ export interface ApiLimits {
   /** How long `stop` waits for requests under way before it cuts their connections. */
   readonly stopTimeoutMs: number
 }
+
+/** Seconds whose worth of requests may come at once from one address. */
+export const REQUEST_BURST_SECONDS = 2
 
 export const DEFAULT_API_LIMITS: ApiLimits = {
   payloadMax: 256 * 1024,
@@ -57,6 +71,11 @@ export const DEFAULT_API_LIMITS: ApiLimits = {
   queueMaxAgeMs: 2_000,
   appendTimeoutMs: 10_000,
   receivingMaxBytes: 256 * 1024 * 1024,
+  connectionsMax: 4_096,
+  pipelineMax: 64,
+  requestsPerAddress: UNLIMITED,
+  headerMaxBytes: 16 * 1024,
+  headerTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 72_000,
   stopTimeoutMs: 10_000,

@@ -1,5 +1,6 @@
 // Problem details, RFC 9457: the one shape of every answer that is not a success.
 
+import { STATUS_CODES } from 'node:http'
 import { ERROR_CODES, type ErrorCode } from '../protocol/codes.js'
 import { PostriderError } from '../core/errors.js'
 
@@ -51,6 +52,17 @@ export function problemOf(error: PostriderError): Problem {
     headers,
     body: JSON.stringify({ ...details, type: typeOf(code), title, status, code, detail: message }),
   }
+}
+
+/** The whole answer on a connection without a request, which ends it. */
+export function problemText(error: PostriderError): string {
+  return answerText(problemOf(error))
+}
+
+export function answerText({ status, headers, body }: Problem): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const length = Buffer.byteLength(body)
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}content-length: ${length}\r\nconnection: close\r\n\r\n${body}`
 }
 
 /** An error of the program. It has no code of the table: nothing about it is promised, and nothing of it is told. */

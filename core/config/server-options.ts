@@ -223,6 +223,16 @@ export const SERVER_OPTIONS = {
     default: 32,
     doc: 'Most levels of a topic or filter',
   }),
+  httpConnectionsMax: option<number>({
+    type: count({ min: 1, max: 1_000_000 }),
+    default: 4_096,
+    doc: 'Most connections to the REST API at one time',
+  }),
+  requestRatePerAddress: option<number>({
+    type: rateOrOff({ min: 1 / 60, max: 1_000_000 }),
+    default: 0,
+    doc: 'Requests to the REST API from one address, with a burst of two seconds; more are answered 429',
+  }),
   drainDeadline: option<number>({
     type: duration({ min: 100, max: 3_600_000 }),
     default: 20_000,

@@ -8,7 +8,7 @@ import { PostriderError } from '../../core/errors.js'
 import type { Logger } from '../../core/log.js'
 import type { ApiCounters } from '../counters.js'
 import { formatPath } from '../json-numbers.js'
-import { INTERNAL_PROBLEM, PROBLEM_TYPE, problemOf, type Problem } from '../problem.js'
+import { answerText, INTERNAL_PROBLEM, PROBLEM_TYPE, problemOf, type Problem } from '../problem.js'
 import { quoteName } from '../text-rules.js'
 
 /** What the schema wants, without what was there instead. */
@@ -102,24 +102,30 @@ export function registerErrorHandlers(app: FastifyInstance, reporting: ErrorRepo
   })
 }
 
-const CLIENT_ERROR_STATUS: Readonly<Record<string, number>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-  HPE_HEADER_OVERFLOW: 431,
+const UNREAD: Readonly<
+  Record<string, { readonly status: number; readonly counts: keyof ApiCounters['requestsUnread'] }>
+> = {
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, counts: 'too_slow' },
+  HPE_HEADER_OVERFLOW: { status: 431, counts: 'headers_too_large' },
 }
 
 /** Bytes that are no HTTP request, or one that did not arrive in time. There is no request to answer: only a socket. */
-export function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-    socket.destroy()
-    return
+export function answerClientErrors(counters: ApiCounters): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+  return (error, socket) => {
+    if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const { status, counts } = UNREAD[error.code ?? ''] ?? { status: 400, counts: 'malformed' }
+    counters.requestsUnread[counts]++
+    const problem: Problem =
+      status === 400
+        ? problemOf(new PostriderError('bad_request', 'the bytes are not a valid HTTP/1.1 request'))
+        : {
+            status,
+            headers: { 'content-type': PROBLEM_TYPE },
+            body: JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status }),
+          }
+    socket.end(answerText(problem))
   }
-  const status = CLIENT_ERROR_STATUS[error.code ?? '']
-  const body =
-    status === undefined
-      ? problemOf(new PostriderError('bad_request', 'the bytes are not a valid HTTP/1.1 request')).body
-      : JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status })
-  const line = `HTTP/1.1 ${status ?? 400} ${STATUS_CODES[status ?? 400] ?? ''}`
-  socket.end(
-    `${line}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  )
 }

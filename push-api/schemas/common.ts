@@ -51,7 +51,13 @@ export const LIMIT: Schema = {
 export const DEVICE_PARAMS: Schema = closed({ id: DEVICE_ID }, ['id'])
 
 /** Every call may be answered so. */
-const ALWAYS: readonly ErrorCode[] = ['bad_request', 'unauthorized', 'missing_scope', 'store_unavailable']
+const ALWAYS: readonly ErrorCode[] = [
+  'bad_request',
+  'unauthorized',
+  'missing_scope',
+  'rate_limited',
+  'store_unavailable',
+]
 
 /** The answers of a call: the good ones, and the problem documents by status. */
 export function answers(

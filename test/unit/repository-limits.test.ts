@@ -7,7 +7,7 @@ import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { parseDuration, parseSize } from '../../core/config/units.js'
 import { createLogger } from '../../core/log.js'
 import { COURIER_DEFAULTS } from '../../courier/create-courier-host.js'
-import { DEFAULT_API_LIMITS, FIELD_LIMITS } from '../../push-api/limits.js'
+import { DEFAULT_API_LIMITS, FIELD_LIMITS, REQUEST_BURST_SECONDS } from '../../push-api/limits.js'
 import { readRepositoryFile, sectionOf } from '../support/repository.js'
 
 const page = readRepositoryFile('docs/limits.md')
@@ -61,7 +61,12 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(bytes('bytes of them'), DEFAULT_API_LIMITS.queueMaxBytes)
   t.equal(seconds('age of the oldest of them'), DEFAULT_API_LIMITS.queueMaxAgeMs)
   t.equal(bytes('request bodies being received, all connections together'), DEFAULT_API_LIMITS.receivingMaxBytes)
+  t.equal(count('requests of one connection that wait for their answers'), DEFAULT_API_LIMITS.pipelineMax)
+  t.equal(bytes('request line and headers'), DEFAULT_API_LIMITS.headerMaxBytes)
+  t.equal(seconds('time for them to arrive'), DEFAULT_API_LIMITS.headerTimeoutMs)
   t.equal(seconds('time for a request to arrive whole'), DEFAULT_API_LIMITS.requestTimeoutMs)
+  t.equal(seconds('idle connection'), DEFAULT_API_LIMITS.keepAliveTimeoutMs)
+  t.match(page, new RegExp(`the burst is ${REQUEST_BURST_SECONDS} s`))
 
   t.equal(bytes('bytes in flight to one device'), COURIER_DEFAULTS.windowBytes)
   t.equal(bytes('bytes buffered for one connection'), COURIER_DEFAULTS.bufferLimit)
@@ -81,7 +86,8 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
 
 await tap.test('limits: the defaults of the settings are those of the parts', async (t) => {
   const { config } = loadServerConfig([], {})
-  const { broker } = nodeLimits(config, new Map(), createLogger({ level: 'silent' }), null)
+  const { broker, api } = nodeLimits(config, new Map(), createLogger({ level: 'silent' }), null)
+  for (const [name, value] of Object.entries(api)) t.same(value, Reflect.get(DEFAULT_API_LIMITS, name), name)
   for (const [name, value] of Object.entries(broker)) t.same(value, Reflect.get(DEFAULT_BROKER_LIMITS, name), name)
 })
 

@@ -1,0 +1,120 @@
+// The connections of the REST listener. Whoever waits (has sent no whole request, or none since the last answer) makes room for
+// a newcomer: first those who never showed a valid key, of them the one that waits longest. So half-sent requests, however
+// many, keep nobody out. Who is being answered is never put out.
+//
+//   newcomer ──request──▶ served ──answer──▶ newcomer, or known: an answer that only a valid key gets
+
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { PostriderError } from '../core/errors.js'
+import type { SocketBudget } from '../core/limits/socket-budget.js'
+import { WaitingRoom } from '../core/limits/waiting-room.js'
+import type { ApiCounters } from './counters.js'
+import { problemText } from './problem.js'
+
+export interface HttpDoorLimits {
+  /** Connections at one time. */
+  readonly connectionsMax: number
+  /** Requests of one connection that wait for their answers. */
+  readonly pipelineMax: number
+}
+
+interface Client {
+  /** Requests that are being answered. */
+  requests: number
+  known: boolean
+}
+
+const NEEDS_KEY = '/v1/'
+
+export class HttpDoor {
+  readonly #limits: HttpDoorLimits
+  readonly #budget: SocketBudget
+  readonly #counters: ApiCounters
+  readonly #newcomers: WaitingRoom<Socket>
+  readonly #known: WaitingRoom<Socket>
+  readonly #clients = new WeakMap<Socket, Client>()
+  #open = 0
+
+  constructor(limits: HttpDoorLimits, budget: SocketBudget, counters: ApiCounters) {
+    this.#limits = limits
+    this.#budget = budget
+    this.#counters = counters
+    const putOut = (socket: Socket): void => {
+      counters.connectionsEnded.evicted++
+      socket.destroy()
+    }
+    this.#newcomers = new WaitingRoom(Infinity, putOut)
+    this.#known = new WaitingRoom(Infinity, putOut)
+    budget.addRoom(this.#newcomers)
+    budget.addRoom(this.#known)
+  }
+
+  /** Connections now. */
+  get open(): number {
+    return this.#open
+  }
+
+  /** Watches the connections of a server. */
+  watch(server: Server): void {
+    server.on('connection', (socket: Socket) => this.#comes(socket))
+  }
+
+  /** Puts the count of requests in front of a server's own listener. */
+  guard(listener: RequestListener): RequestListener {
+    return (request, response) => {
+      if (this.#begins(request, response)) listener(request, response)
+    }
+  }
+
+  #comes(socket: Socket): void {
+    this.#open++
+    this.#clients.set(socket, { requests: 0, known: false })
+    this.#newcomers.enter(socket)
+    const room = this.#open <= this.#limits.connectionsMax || this.#makeRoom()
+    const files = this.#budget.enter()
+    socket.once('close', () => {
+      this.#open--
+      this.#newcomers.leave(socket)
+      this.#known.leave(socket)
+      this.#budget.leave()
+    })
+    if (!room || !files) this.#refuse(socket)
+  }
+
+  /** False: everybody else is being answered. */
+  #makeRoom(): boolean {
+    if (this.#newcomers.size > 1) return this.#newcomers.putOutOldest()
+    return this.#known.putOutOldest()
+  }
+
+  #refuse(socket: Socket): void {
+    this.#counters.connectionsEnded.refused++
+    socket.end(problemText(new PostriderError('overloaded', 'too many connections; nothing of a request was read')))
+    socket.destroySoon()
+  }
+
+  /** False: the connection is ended, the request is not looked at. */
+  #begins(request: IncomingMessage, response: ServerResponse): boolean {
+    const { socket } = request
+    const client = this.#clients.get(socket)
+    if (client === undefined) return true
+    if (socket.destroyed) return false
+    if (client.requests >= this.#limits.pipelineMax) {
+      this.#counters.connectionsEnded.pipelining++
+      socket.destroy()
+      return false
+    }
+    if (client.requests++ === 0) {
+      this.#newcomers.leave(socket)
+      this.#known.leave(socket)
+    }
+    response.once('close', () => {
+      client.known ||= response.statusCode < 400 && request.url?.startsWith(NEEDS_KEY) === true
+      if (--client.requests > 0 || socket.destroyed) return
+      if (client.known) this.#known.enter(socket)
+      else this.#newcomers.enter(socket)
+    })
+    return true
+  }
+}

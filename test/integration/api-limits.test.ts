@@ -1,0 +1,149 @@
+// The limits of the REST listener, over real sockets: refused in the protocol's own way, and counted.
+
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import tap from 'tap'
+import { ADMIN_KEY, isProblem, startApi } from '../support/push-api/server.js'
+
+interface RawHttp {
+  readonly socket: Socket
+  text(): string
+  closed(): boolean
+}
+
+async function open(port: number): Promise<RawHttp> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  let text = ''
+  let closed = false
+  socket.on('data', (chunk) => (text += chunk.toString('latin1')))
+  socket.on('error', () => {})
+  socket.on('close', () => (closed = true))
+  await once(socket, 'connect')
+  return { socket, text: () => text, closed: () => closed }
+}
+
+async function until(what: string, condition: () => boolean, ms = 5_000): Promise<void> {
+  const end = performance.now() + ms
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`waited in vain for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+const request = (method: string, path: string, headers = ''): string =>
+  `${method} ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ADMIN_KEY}\r\n${headers}\r\n`
+
+void tap.test('api limits: who waits makes room, first those without a key', async (t) => {
+  const api = await startApi(t, { limits: { connectionsMax: 4 } })
+  const known = await open(api.port)
+  known.socket.write(request('GET', '/v1/devices'))
+  await until('its answer', () => known.text().includes('200 OK'))
+  const public_ = await open(api.port)
+  public_.socket.write('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n')
+  await until('its answer', () => public_.text().includes('200 OK'))
+  const half = await open(api.port)
+  half.socket.write('GET /v1/devices HTTP/1.1\r\nhost:')
+  const silent = await open(api.port)
+  await until('all four', () => api.api.connections.open === 4)
+
+  for (const [n, oldest] of [public_, half, silent].entries()) {
+    const next = await open(api.port)
+    await until(`room for ${n}`, () => oldest.closed())
+    next.socket.write(request('GET', '/v1/devices'))
+    await until('an answer', () => next.text().includes('200 OK'))
+  }
+  t.equal(known.closed(), false)
+  t.equal(api.counters.connectionsEnded.evicted, 3)
+  const last = await open(api.port)
+  await until('the known one that has waited longest', () => known.closed())
+  last.socket.destroy()
+})
+
+void tap.test('api limits: who is being answered is never put out', async (t) => {
+  let letGo = (): void => {}
+  let asked = 0
+  const gate = new Promise<void>((resolve) => {
+    letGo = resolve
+  })
+  const api = await startApi(t, {
+    limits: { connectionsMax: 2 },
+    wrap: (mailbox) =>
+      new Proxy(mailbox, {
+        get(target, name) {
+          const value: unknown = Reflect.get(target, name, target)
+          if (typeof value !== 'function') return value
+          const bound = (...args: unknown[]): unknown => value.apply(target, args)
+          if (name !== 'list') return bound
+          return async (...args: unknown[]): Promise<unknown> => {
+            asked++
+            await gate
+            return bound(...args)
+          }
+        },
+      }),
+  })
+  const busy = [await open(api.port), await open(api.port)]
+  for (const { socket } of busy) socket.write(request('GET', '/v1/devices'))
+  await until('both requests', () => asked === 2)
+  const refused = await open(api.port)
+  await until('its end', () => refused.closed())
+  t.match(refused.text(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 1[\s\S]*"code":"overloaded"/)
+  t.equal(api.counters.connectionsEnded.refused, 1)
+  letGo()
+  for (const client of busy) await until('its answer', () => client.text().includes('200 OK'))
+  t.same(
+    busy.map((client) => client.closed()),
+    [false, false],
+  )
+})
+
+void tap.test('api limits: pipelined requests are answered in order, up to a number', async (t) => {
+  const api = await startApi(t, { limits: { pipelineMax: 10 } })
+  const polite = await open(api.port)
+  polite.socket.write(Array.from({ length: 10 }, (_, i) => request('GET', `/v1/devices/no-${i}`)).join(''))
+  await until('ten answers', () => polite.text().split('HTTP/1.1 404').length === 11)
+  polite.socket.write(request('GET', '/v1/devices'))
+  await until('one more', () => polite.text().includes('200 OK'))
+  const flood = await open(api.port)
+  flood.socket.write(Array.from({ length: 1_000 }, () => request('GET', '/v1/devices')).join(''))
+  await until('its end', () => flood.closed())
+  t.equal(api.counters.connectionsEnded.pipelining, 1)
+  t.equal(polite.closed(), false)
+})
+
+void tap.test('api limits: headers that come too slowly or are too long', async (t) => {
+  const api = await startApi(t, { limits: { headerTimeoutMs: 300, requestTimeoutMs: 1_000 } })
+  const half = await open(api.port)
+  half.socket.write('POST /v1/messages HTTP/1.1\r\nhost: x\r\n')
+  const silent = await open(api.port)
+  const trickle = await open(api.port)
+  const timer = setInterval(() => trickle.socket.write('x-a: b\r\n'), 50)
+  t.teardown(() => clearInterval(timer))
+  trickle.socket.write('GET / HTTP/1.1\r\nhost: x\r\n')
+  const from = performance.now()
+  for (const client of [half, silent, trickle]) await until('its end', () => client.closed())
+  t.ok(performance.now() - from < 3_000)
+  for (const client of [half, trickle]) t.match(client.text(), /^HTTP\/1\.1 408 /)
+
+  const long = await open(api.port)
+  long.socket.write(request('GET', '/v1/devices', `x-a: ${'b'.repeat(17_000)}\r\n`))
+  await until('its end', () => long.closed())
+  t.match(long.text(), /^HTTP\/1\.1 431 /)
+  const bytes = await open(api.port)
+  bytes.socket.write('\0\0\0\0\r\n\r\n')
+  await until('its end', () => bytes.closed())
+  t.match(api.counters.requestsUnread, { headers_too_large: 1, malformed: 1 })
+  t.ok(api.counters.requestsUnread.too_slow >= 2)
+})
+
+void tap.test('api limits: requests from one address, also without a key', async (t) => {
+  const api = await startApi(t, { limits: { requestsPerAddress: { perSecond: 2, burst: 3 } } })
+  for (const key of [null, 'wrong']) isProblem(t, await api.call('GET', '/v1/devices', { key }), 401, 'unauthorized')
+  t.equal((await api.call('GET', '/v1/devices')).status, 200)
+  const refused = await api.call('GET', '/v1/devices')
+  isProblem(t, refused, 429, 'rate_limited')
+  t.equal(refused.headers.get('retry-after'), '1')
+  isProblem(t, await api.call('GET', '/nowhere'), 429, 'rate_limited')
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  t.equal((await api.call('GET', '/v1/devices')).status, 200, 'a second later')
+})
