@@ -199,10 +199,10 @@ function createHttpServer(limits: ApiLimits, door: HttpDoor, listener: RequestLi
 }
 
 /** Before anything else is looked at, keys too: guessing them is what costs an attacker nothing. */
-function limitAddresses(app: FastifyInstance, rates: RateTable, { addressOf, service }: RouteContext): void {
+function limitAddresses(app: FastifyInstance, rates: RateTable, context: RouteContext): void {
   if (!rates.limits) return
   app.addHook('onRequest', (request, _reply, done) => {
-    if (rates.take(addressKey(addressOf(request)), service.clock.monotonic())) done()
+    if (rates.take(addressKey(context.addressOf(request)), context.service.clock.monotonic())) done()
     else done(new PostriderError('rate_limited', 'too many requests from this address'))
   })
 }

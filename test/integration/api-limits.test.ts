@@ -38,15 +38,15 @@ void tap.test('api limits: who waits makes room, first those without a key', asy
   const known = await open(api.port)
   known.socket.write(request('GET', '/v1/devices'))
   await until('its answer', () => known.text().includes('200 OK'))
-  const public_ = await open(api.port)
-  public_.socket.write('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n')
-  await until('its answer', () => public_.text().includes('200 OK'))
+  const anybody = await open(api.port)
+  anybody.socket.write('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n')
+  await until('its answer', () => anybody.text().includes('200 OK'))
   const half = await open(api.port)
   half.socket.write('GET /v1/devices HTTP/1.1\r\nhost:')
   const silent = await open(api.port)
   await until('all four', () => api.api.connections.open === 4)
 
-  for (const [n, oldest] of [public_, half, silent].entries()) {
+  for (const [n, oldest] of [anybody, half, silent].entries()) {
     const next = await open(api.port)
     await until(`room for ${n}`, () => oldest.closed())
     next.socket.write(request('GET', '/v1/devices'))
