@@ -13,6 +13,7 @@ import { ConnectGate } from './connect-gate.js'
 import { judgeConnect, REFUSE_GONE } from './connect-policy.js'
 import { Connection, type ConnectionContext } from './connection.js'
 import type { BrokerCounters } from './counters.js'
+import { DeadlineWheel } from './deadline-wheel.js'
 import type { Doorway } from './doorway.js'
 import { TICK_MS, type BrokerLimits } from './limits.js'
 import { MailboxPersistence } from './mailbox-persistence.js'
@@ -90,11 +91,13 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     counters,
     log,
     door,
+    deadlines: new DeadlineWheel(TICK_MS, clock.monotonic()),
     publishesOfAddresses: new RateTable(limits.publishesPerAddress),
     now: () => clock.now(),
     monotonic: () => clock.monotonic(),
     gone(connection) {
       connections.delete(connection)
+      context.deadlines.forget(connection)
       counters.sockets--
       if (connection.admitted) gate.leave(connection.peer.address)
       const { device } = connection
@@ -103,10 +106,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     },
   }
 
-  const tick = setInterval(() => {
-    const now = clock.now()
-    for (const connection of connections) if (connection.deadline <= now) connection.expire()
-  }, TICK_MS)
+  const tick = setInterval(() => context.deadlines.advance(clock.monotonic(), clock.now()), TICK_MS)
 
   /** What needs no waiting. False: refused, Aedes goes no further. */
   function preConnect(client: Client, packet: ConnectPacket): boolean {

@@ -17,6 +17,7 @@ import type { AedesInternals, ClientHandle, PacketInterceptor } from './aedes-in
 import { AedesStream } from './aedes-stream.js'
 import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
 import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
+import { NO_SLOT, type DeadlineWheel, type Timed } from './deadline-wheel.js'
 import type { Doorway, Stranger } from './doorway.js'
 import type { FrameViolation } from './frame-scanner.js'
 import { Inbound, type InboundContext, type InboundOwner } from './inbound.js'
@@ -37,6 +38,8 @@ export interface ConnectionContext extends InboundContext {
   readonly counters: BrokerCounters
   readonly log: Logger
   readonly door: Doorway
+  /** Told whenever a deadline is new or has become an earlier one. */
+  readonly deadlines: DeadlineWheel<Connection>
   /** The connection's wire has closed; the last thing that happens to it. */
   gone(connection: Connection): void
 }
@@ -44,7 +47,7 @@ export interface ConnectionContext extends InboundContext {
 const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
 
 export class Connection
-  implements WireHandler, InboundOwner, PacketInterceptor, SessionConnection, OutputOwner, Stranger
+  implements WireHandler, InboundOwner, PacketInterceptor, SessionConnection, OutputOwner, Stranger, Timed
 {
   readonly #wire: Wire
   readonly #context: ConnectionContext
@@ -71,16 +74,17 @@ export class Connection
   /** Bytes kept of a CONNECT that is not whole. */
   strangerBytes = 0
   /** Wall clock, milliseconds: when the state is over, or Infinity. */
-  #stateEnds: number
+  #stateEnds = Infinity
+  slot = NO_SLOT
 
   constructor(wire: Wire, context: ConnectionContext) {
     this.#wire = wire
     this.#context = context
     this.#output = new Output(wire, context.flusher, this)
-    this.#stateEnds = context.now() + context.limits.connectTimeoutMs
     this.#stream = new AedesStream<Connection>(this)
     this.#inbound = new Inbound(wire, this.#stream, context, this)
     this.#client = context.internals.open(this.#stream)
+    this.#endState(context.now() + context.limits.connectTimeoutMs)
     wire.attach(this)
   }
 
@@ -121,7 +125,7 @@ export class Connection
     this.#courier = courier
     this.acl = acl
     this.#session = new MailboxSession({ courier, transport, connection: this, clean, counters, limits, log })
-    this.#stateEnds = expiresAt ?? Infinity
+    this.#endState(expiresAt ?? Infinity)
   }
 
   /** Answers CONNACK with the refusal's code and closes [MQTT-3.2.2-5]. */
@@ -189,6 +193,7 @@ export class Connection
     this.close('client')
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#stateEnds = Infinity
     void this.#courier?.ended()
     this.#context.door.isGone(this)
     this.#context.gone(this)
@@ -209,6 +214,10 @@ export class Connection
   waits(): void {
     this.#client.refreshKeepAlive()
     this.#courier?.heard()
+  }
+
+  packetBegun(): void {
+    this.#context.deadlines.watch(this, this.#context.now())
   }
 
   acked(packetId: number): void {
@@ -355,6 +364,11 @@ export class Connection
     }
   }
 
+  #endState(at: number): void {
+    this.#stateEnds = at
+    this.#context.deadlines.watch(this, this.#context.now())
+  }
+
   /** Ends the connection from this side: what was written leaves, then the wire is closed. Idempotent. */
   close(reason: CloseReason): void {
     if (!this.alive) return
@@ -370,7 +384,7 @@ export class Connection
     this.#state = 'closing'
     counters.closes[reason]++
     if (isCloseCode(reason)) log.debug({ device: this.device, reason }, 'connection closed')
-    this.#stateEnds = this.#context.now() + limits.lingerMs
+    this.#endState(this.#context.now() + limits.lingerMs)
     this.#context.door.isKnown(this)
     this.#context.door.keepsNothing(this)
     this.#inbound.stop()

@@ -30,6 +30,8 @@ export interface InboundOwner {
   scanned(acks: boolean): void
   /** Nothing is read for a while, which is not the device's silence. */
   waits(): void
+  /** `packetEnds` has become a time. */
+  packetBegun(): void
 }
 
 /** Bytes held while they cannot go on; above that the wire is paused. */
@@ -134,6 +136,7 @@ export class Inbound implements FrameSink, ThrottleOwner {
     else if (whole || this.packetEnds === Infinity) {
       const { limits } = this.#context
       this.packetEnds = this.#context.now() + limits.packetTimeoutMs + (missing / SLOWEST_BYTES_PER_SECOND) * 1000
+      this.#owner.packetBegun()
     }
   }
 

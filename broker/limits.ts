@@ -84,5 +84,5 @@ export const DEFAULT_BROKER_LIMITS: BrokerLimits = {
   maxUnsentBytes: 4 * 1024 * 1024,
 }
 
-/** Longest time by which a deadline of a connection may be late: the host looks at all of them this often. */
+/** How often the host looks for deadlines that have passed; so one may be noticed by twice as much too late. */
 export const TICK_MS = 500
