@@ -102,6 +102,8 @@ export interface DataFrame {
 export interface GapFrame {
   readonly t: 'gap'
   readonly log: string
+  /** Makes `to` a position. */
+  readonly epoch: string
   /** First and last seq that will not come. */
   readonly from: number
   readonly to: number
