@@ -17,7 +17,8 @@ const PRODUCT = Object.keys(MAY_IMPORT)
 /** Packages that one part hides from the rest. */
 const HIDDEN_PACKAGES: ReadonlyArray<{ readonly pattern: RegExp; readonly folders: readonly string[] }> = [
   { pattern: /^lmdb$/, folders: ['core/stores/lmdb/'] },
-  { pattern: /^(aedes|aedes-persistence|mqemitter|ws)$/, folders: ['broker/'] },
+  { pattern: /^(aedes|aedes-persistence|mqemitter)$/, folders: ['broker/'] },
+  { pattern: /^ws$/, folders: ['broker/', 'sdk/node/'] },
   { pattern: /^(fastify|fastify-plugin|@fastify\/.+)$/, folders: ['push-api/', 'core/admin/'] },
 ]
 
@@ -82,19 +83,38 @@ await tap.test('repository: packages stay behind the part that hides them', asyn
   t.same(named(wrong), [])
 })
 
+await tap.test('repository: what a browser loads of the SDK needs no Node and no package', async (t) => {
+  const ofBrowser = ofProduct.filter(({ path }) => /^sdk\/(device|browser|server)\//.test(path))
+  t.ok(ofBrowser.length > 0, 'there are imports to look at')
+  const wrong = ofBrowser.filter(({ target }) => target === null || target.startsWith('sdk/node'))
+  t.same(named(wrong), [])
+})
+
+/** The names in the `dependencies` of a workspace. */
+function dependenciesOf(workspace: string): object {
+  const manifest: unknown = JSON.parse(readRepositoryFile(`${workspace}/package.json`))
+  const dependencies =
+    typeof manifest === 'object' && manifest !== null && 'dependencies' in manifest ? manifest.dependencies : null
+  if (typeof dependencies !== 'object' || dependencies === null) throw new TypeError(`${workspace}: dependencies`)
+  return dependencies
+}
+
 await tap.test(
   'repository: every package that the product imports is a dependency of the published package',
   async (t) => {
-    const manifest: unknown = JSON.parse(readRepositoryFile('cli/package.json'))
-    const dependencies =
-      typeof manifest === 'object' && manifest !== null && 'dependencies' in manifest ? manifest.dependencies : null
-    if (typeof dependencies !== 'object' || dependencies === null) throw new TypeError('cli/package.json: dependencies')
-    const wrong = ofProduct.filter(({ path, specifier, target }) => {
-      if (target !== null || specifier.startsWith('node:') || folderOf(path) === 'sdk') return false
-      const parts = specifier.split('/')
-      const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '')
-      return !Object.hasOwn(dependencies, name)
-    })
-    t.same(named(wrong), [])
+    // The SDK is in the build of the command too.
+    for (const [workspace, isIn] of [
+      ['cli', () => true],
+      ['sdk', (path: string) => /^(sdk|protocol)\//.test(path)],
+    ] as const) {
+      const dependencies = dependenciesOf(workspace)
+      const wrong = ofProduct.filter(({ path, specifier, target }) => {
+        if (target !== null || specifier.startsWith('node:') || !isIn(path)) return false
+        const parts = specifier.split('/')
+        const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '')
+        return !Object.hasOwn(dependencies, name)
+      })
+      t.same(named(wrong), [], workspace)
+    }
   },
 )
