@@ -180,6 +180,8 @@ export class LaneRunner {
       if (entry === undefined) return shifted
       if (entry.kind === 'gap') {
         if (!entry.told) return shifted
+        memory.record.moveOver(entry.frame.epoch, entry.frame.to)
+        this.#context.store.touch(memory)
       } else {
         if (entry.state === 'acked') this.#settle(entry)
         if (entry.state !== 'settled') return shifted

@@ -44,7 +44,10 @@ export class Lane {
     return this.#told === null || this.#told >= this.#headThen
   }
 
-  /** A new connection: it sends everything after the cursor again. */
+  /**
+   * A new connection: it sends everything after the cursor again. The position stays: gaps that follow may be lost with the
+   * connection, and the next hello must ask for them again.
+   */
   welcome({ epoch, cursor, head }: WelcomeLog): void {
     this.#begin(epoch, cursor, head)
   }
@@ -58,6 +61,7 @@ export class Lane {
   /** The server cannot make sense of the device's place: the store lost data, or the log was purged. */
   reset({ epoch, cursor, head }: ResetFrame): void {
     this.memory.dedup.reset()
+    this.memory.record.moveTo(epoch, cursor)
     this.#begin(epoch, cursor, head)
   }
 
@@ -105,7 +109,6 @@ export class Lane {
     this.#dropQueue()
     this.#told = cursor
     this.#headThen = head
-    this.memory.record.moveTo(epoch, cursor)
     // What lies at or below the cursor does not come again.
     for (const [place, entry] of this.#kept) {
       if (entry.epoch === epoch && entry.seq <= cursor) this.#kept.delete(place)

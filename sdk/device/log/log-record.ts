@@ -2,7 +2,7 @@
 //
 //   handled   per epoch, the highest seq whose handling was recorded. It only grows; it decides that a message is acknowledged
 //             without running the handler. Of the last 16 epochs.
-//   position  where to go on: what the next hello says. The server's welcome and reset set it, also backwards.
+//   position  where to go on: what the next hello says. Messages and gaps move it in their order; a reset sets it, also backwards.
 //
 // With one number for both, a store that lost data and gave old seqs to new messages would have them taken for the old ones.
 
@@ -66,6 +66,11 @@ export class LogRecord {
   /** The next hello says this. The record is left as it is. */
   moveTo(epoch: string, seq: number): void {
     this.#position = [epoch, seq]
+  }
+
+  /** Nothing up to [epoch, seq] will come any more. */
+  moveOver(epoch: string, seq: number): void {
+    if (this.#position === null || seq > this.#position[1]) this.#position = [epoch, seq]
   }
 
   /** Everything of the epoch up to `seq` is handled. */

@@ -160,8 +160,8 @@ export class HandlingRig {
     return broken?.text ?? null
   }
 
-  gap(from: number, to: number): string | null {
-    const broken = this.lane.gap({ t: 'gap', log: LOG, from, to, reason: 'overflow' })
+  gap(from: number, to: number, epoch = E1): string | null {
+    const broken = this.lane.gap({ t: 'gap', log: LOG, epoch, from, to, reason: 'overflow' })
     this.runner.wake()
     return broken?.text ?? null
   }
