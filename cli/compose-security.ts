@@ -67,10 +67,10 @@ export async function startSecurity(parts: SecurityParts): Promise<Security> {
   const watched: WatchedSecret[] = []
   const { apiKey, tokenSecret } = secrets.files
   if (apiKey !== null) {
-    watched.push({ path: apiKey, use: (text, path) => keyring.useOperatorKeys(parseOperatorKeys(text, path)) })
+    watched.push({ ...apiKey, use: (text, path) => keyring.useOperatorKeys(parseOperatorKeys(text, path)) })
   }
   if (tokenSecret !== null && tokens !== null) {
-    watched.push({ path: tokenSecret, use: (text, path) => tokens.useSecrets(parseTokenSecrets(text, path)) })
+    watched.push({ ...tokenSecret, use: (text, path) => tokens.useSecrets(parseTokenSecrets(text, path)) })
   }
   await lifecycle.step(
     'secret watch',

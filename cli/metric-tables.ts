@@ -163,6 +163,6 @@ export function keySetMetrics(k: KeySetCounters, cache: Pick<KeySetCache, 'size'
     byLabel('jwks_reads_total', 'result', 'Reads of the JWKS', () => k.reads),
     counter('jwks_unknown_keys_total', 'Tokens that named a key which the JWKS does not have', () => k.unknownKeys),
     gauge('jwks_keys', 'Keys of the JWKS that verify tokens', () => cache.size),
-    gauge('jwks_age_seconds', 'Since the JWKS was read last', () => (cache.ageMs ?? Number.NaN) / 1000),
+    gauge('jwks_age_seconds', 'Since the JWKS was read last', () => cache.ageMs / 1000),
   ]
 }

@@ -14,6 +14,8 @@ const SETTLE_MS = 100
 
 export interface WatchedSecret {
   readonly path: string
+  /** What is in force now. */
+  readonly text: string
   /** Puts it in force; throws StartupError when it is none. */
   use(this: void, text: string, path: string): void
 }
@@ -39,7 +41,7 @@ export function watchSecrets(
 ): SecretWatch {
   const { log, counters, pollMs = SECRET_POLL_MS } = options
   /** What each was when it was looked at last: its text, or what was wrong with it. */
-  const seen = new Map<string, string>()
+  const seen = new Map(secrets.map(({ path, text }) => [path, text]))
   let looking: Promise<void> = Promise.resolve()
 
   /** The text of a file that nobody writes to at this moment; null: somebody does. */
@@ -58,8 +60,6 @@ export function watchSecrets(
       if (text === null || text === before) return
       use(text, path)
       seen.set(path, text)
-      // The first look finds what the start has read.
-      if (before === undefined) return
       counters.reloads.changed++
       log.info({ path }, 'a changed secret is in force')
     } catch (err) {

@@ -73,13 +73,19 @@ function variable(env: Environment, name: string): string | null {
   return value === '' ? null : value
 }
 
+/** A file, and the text that was found in it, or put there. */
+export interface SecretFile {
+  readonly path: string
+  readonly text: string
+}
+
 export interface ServerSecrets {
   /** Each is an API key with all scopes; the first is the newest. */
   readonly operatorKeys: readonly string[]
   /** The first signs, all verify. */
   readonly tokenSecrets: readonly Uint8Array[]
   /** The files that they come from; null: the environment. */
-  readonly files: { readonly apiKey: string | null; readonly tokenSecret: string | null }
+  readonly files: { readonly apiKey: SecretFile | null; readonly tokenSecret: SecretFile | null }
   /** Files that were made now. */
   readonly made: readonly string[]
 }
@@ -91,25 +97,33 @@ export interface ServerSecrets {
 export async function loadServerSecrets(folder: string, env: Environment): Promise<ServerSecrets> {
   const made: string[] = []
 
-  async function load(name: string, path: string, make: () => string): Promise<{ text: string; file: string | null }> {
+  /** The variable's text, else the file's. */
+  async function load(name: string, path: string, make: () => string): Promise<string | SecretFile> {
     const given = variable(env, name)
-    if (given !== null) return { text: given, file: null }
+    if (given !== null) return given
     const kept = await readSecretFile(path)
-    if (kept !== null) return { text: kept, file: path }
-    const fresh = make()
-    await writeSecretFile(path, fresh)
+    if (kept !== null) return { path, text: kept }
+    const text = make()
+    await writeSecretFile(path, text)
     made.push(path)
-    return { text: fresh, file: path }
+    return { path, text }
   }
+
+  /** As `parse` reads it, from wherever it is. */
+  function read<T>(found: string | SecretFile, name: string, parse: (text: string, source: string) => T): T {
+    return typeof found === 'string' ? parse(found, name) : parse(found.text, found.path)
+  }
+
+  const fileOf = (found: string | SecretFile): SecretFile | null => (typeof found === 'string' ? null : found)
 
   const apiKey = await load(API_KEY_VARIABLE, apiKeyFile(folder), () => generateApiKey().key)
   const tokenSecret = await load(TOKEN_SECRET_VARIABLE, tokenSecretFile(folder), () =>
     randomBytes(48).toString('base64url'),
   )
   return {
-    operatorKeys: parseOperatorKeys(apiKey.text, apiKey.file ?? API_KEY_VARIABLE),
-    tokenSecrets: parseTokenSecrets(tokenSecret.text, tokenSecret.file ?? TOKEN_SECRET_VARIABLE),
-    files: { apiKey: apiKey.file, tokenSecret: tokenSecret.file },
+    operatorKeys: read(apiKey, API_KEY_VARIABLE, parseOperatorKeys),
+    tokenSecrets: read(tokenSecret, TOKEN_SECRET_VARIABLE, parseTokenSecrets),
+    files: { apiKey: fileOf(apiKey), tokenSecret: fileOf(tokenSecret) },
     made,
   }
 }

@@ -62,8 +62,8 @@ export interface KeySetCache {
   /** Reads the source now. */
   refresh(): Promise<void>
   readonly size: number
-  /** Since the last good answer, milliseconds; null: there was none. */
-  readonly ageMs: number | null
+  /** Since the last good answer, or since the start when there was none; milliseconds. */
+  readonly ageMs: number
   stop(): void
 }
 
@@ -82,6 +82,7 @@ export function createKeySetCache(options: KeySetCacheOptions): KeySetCache {
   const { source, clock, log, counters, memory, random = Math.random } = options
   const times = options.times ?? KEY_SET_TIMES[source.kind]
   const { name } = source
+  const madeAt = clock.monotonic()
   let keys: KeySet['keys'] = []
   /** Monotonic time of the last good answer. */
   let goodAt: number | null = null
@@ -208,7 +209,7 @@ export function createKeySetCache(options: KeySetCacheOptions): KeySetCache {
       return keys.length
     },
     get ageMs() {
-      return goodAt === null ? null : clock.monotonic() - goodAt
+      return clock.monotonic() - (goodAt ?? madeAt)
     },
     stop() {
       stopped = true

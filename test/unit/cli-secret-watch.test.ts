@@ -28,25 +28,24 @@ async function rig(t: Test): Promise<Rig> {
     parseTokenSecrets(text, source)
     used.push(text)
   }
-  const watch = watchSecrets([{ path, use }], {
+  const watch = watchSecrets([{ path, text: FIRST, use }], {
     log: pino({ level: 'trace' }, { write: (line: string) => lines.push(line) }),
     counters,
     pollMs: 3_600_000,
   })
   t.teardown(() => watch.stop())
-  await watch.look()
   return { path, used, counters, lines, watch, write }
 }
 
 void t.test('secret watch: a change is in force at the next look, and only a change', async (t) => {
   const { path, used, counters, lines, watch, write } = await rig(t)
   await watch.look()
-  t.same(used, [FIRST])
+  t.same(used, [])
   t.same(counters.reloads, { changed: 0, failed: 0 })
   write(`${SECOND},${FIRST}\n`)
   await watch.look()
   await watch.look()
-  t.same(used, [FIRST, `${SECOND},${FIRST}`])
+  t.same(used, [`${SECOND},${FIRST}`])
   writeFileSync(`${path}.new`, `${SECOND}\n`, { mode: 0o600 })
   renameSync(`${path}.new`, path)
   await watch.look()
@@ -71,11 +70,11 @@ void t.test('secret watch: what cannot be used changes nothing and is told once'
     t.equal(counters.reloads.failed, i + 1, name)
     t.match(lines.at(-1), why)
   }
-  t.same(used, [FIRST])
+  t.same(used, [])
   t.notMatch(lines.join(''), /hush-hush|second secret/)
   write(FIRST)
   await watch.look()
-  t.same(used, [FIRST, FIRST])
+  t.same(used, [FIRST])
   t.same(counters.reloads, { changed: 1, failed: wrong.length })
 })
 
@@ -85,7 +84,7 @@ void t.test('secret watch: a file that is still being written is left alone', as
   const look = watch.look()
   setTimeout(() => write(SECOND), 20)
   await look
-  t.same(used, [FIRST])
+  t.same(used, [])
   await watch.look()
-  t.same(used, [FIRST, SECOND])
+  t.same(used, [SECOND])
 })
