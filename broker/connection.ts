@@ -7,42 +7,30 @@
 // The courier is ended when the wire has closed; or at once when we close, because nothing that the device still sends is
 // looked at then.
 
-import type { Logger } from '../core/log.js'
 import { addressKey } from '../core/limits/address-key.js'
 import { formatEndpoint } from '../core/net/address.js'
 import type { Courier } from '../courier/courier-api.js'
 import { NO_GRANTS, type Acl } from '../protocol/acl.js'
 import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
-import type { AedesInternals, ClientHandle, PacketInterceptor } from './aedes-internals.js'
+import type { ClientHandle, PacketInterceptor } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
 import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
-import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
-import { NO_SLOT, type DeadlineWheel, type Timed } from './deadline-wheel.js'
-import type { Doorway, Stranger } from './doorway.js'
+import type { ConnectionContext } from './connection-context.js'
+import type { CloseReason, ProtocolError } from './counters.js'
+import { NO_SLOT, type Timed } from './deadline-wheel.js'
+import type { Stranger } from './doorway.js'
 import type { FrameViolation } from './frame-scanner.js'
-import { Inbound, type InboundContext, type InboundOwner } from './inbound.js'
-import type { BrokerLimits } from './limits.js'
+import { Inbound, type InboundOwner } from './inbound.js'
 import { MailboxSession, type SessionConnection } from './mailbox-session.js'
-import { Output, type OutputOwner, type TurnFlusher } from './output.js'
+import { Output, type OutputOwner } from './output.js'
 import { asDevicePacket, type PublishPacket } from './packets.js'
 import { PlainTransport } from './plain-transport.js'
 import { judgePublish, type PublishDenial } from './publish-policy.js'
 import { topicExcess, type TopicExcess } from './topic-limits.js'
 import type { Peer, Wire, WireHandler } from './wire.js'
 
-/** What all connections of a node share. */
-export interface ConnectionContext extends InboundContext {
-  readonly internals: AedesInternals
-  readonly flusher: TurnFlusher
-  readonly limits: BrokerLimits
-  readonly counters: BrokerCounters
-  readonly log: Logger
-  readonly door: Doorway
-  /** Told whenever a deadline is new or has become an earlier one. */
-  readonly deadlines: DeadlineWheel<Connection>
-  /** The connection's wire has closed; the last thing that happens to it. */
-  gone(connection: Connection): void
-}
+/** Bytes that a closed connection may still send until its other side has closed too. */
+const LINGER_BYTES = 256 * 1024
 
 const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
 
@@ -54,12 +42,15 @@ export class Connection
   readonly #output: Output
   readonly #stream: AedesStream<Connection>
   readonly #inbound: Inbound
-  readonly #client: ClientHandle
+  /** Aedes' side; made when the CONNECT is whole, because sockets without one shall cost little. */
+  #client: ClientHandle | null = null
   #state: 'connecting' | 'admitting' | 'open' | 'closing' | 'closed' = 'connecting'
   /** The device said DISCONNECT. */
   #leaving = false
   /** The result of its CONNECT is counted. */
   #answered = false
+  /** Bytes that came after the end. */
+  #afterEnd = 0
   #session: MailboxSession | null = null
   #courier: Courier | null = null
 
@@ -83,7 +74,6 @@ export class Connection
     this.#output = new Output(wire, context.flusher, this)
     this.#stream = new AedesStream<Connection>(this)
     this.#inbound = new Inbound(wire, this.#stream, context, this)
-    this.#client = context.internals.open(this.#stream)
     this.#endState(context.now() + context.limits.connectTimeoutMs)
     wire.attach(this)
   }
@@ -170,6 +160,10 @@ export class Connection
         this.#inbound.hold(chunk)
         break
       case 'closing':
+        // What comes is thrown away, so that the device gets to read the last bytes; but it is no place to send to.
+        this.#afterEnd += chunk.length
+        if (this.#afterEnd > LINGER_BYTES) this.#wire.destroy()
+        break
       case 'closed':
         break
     }
@@ -187,6 +181,10 @@ export class Connection
 
   ended(): void {
     this.close('client')
+  }
+
+  broken(): void {
+    this.violated('bad_websocket')
   }
 
   closed(): void {
@@ -207,12 +205,12 @@ export class Connection
 
   scanned(acks: boolean): void {
     // [MQTT-3.1.2-24]: a packet came that Aedes does not see. Once a chunk is often enough.
-    if (acks) this.#client.refreshKeepAlive()
+    if (acks) this.#client?.refreshKeepAlive()
     this.#courier?.heard()
   }
 
   waits(): void {
-    this.#client.refreshKeepAlive()
+    this.#client?.refreshKeepAlive()
     this.#courier?.heard()
   }
 
@@ -228,6 +226,7 @@ export class Connection
 
   connectComplete(): void {
     this.#state = 'admitting'
+    this.#client = this.#context.internals.open(this.#stream)
     this.#context.door.isKnown(this)
     this.#context.door.keepsNothing(this)
   }
@@ -288,7 +287,7 @@ export class Connection
       this.#publish(packet)
       return true
     }
-    this.#client.refreshKeepAlive()
+    this.#client?.refreshKeepAlive()
     this.#session?.accept(packet)
     return true
   }

@@ -55,6 +55,7 @@ export type SubackRefusal =
 /** What a device did against the protocol. */
 export type ProtocolError =
   | FrameViolation
+  | 'bad_websocket'
   | 'malformed_packet'
   | 'malformed_filter'
   | 'empty_list'
@@ -162,6 +163,7 @@ export class BrokerCounters {
     bad_flags: 0,
     bad_length: 0,
     oversize: 0,
+    bad_websocket: 0,
     malformed_packet: 0,
     malformed_filter: 0,
     empty_list: 0,

@@ -5,6 +5,8 @@ export interface WireHandler {
   writable(): void
   /** The other side sends nothing more. */
   ended(): void
+  /** What came is not of the form that the wire is made of, as a WebSocket frame. Nothing more is read. */
+  broken(): void
   /** Once, last: both directions are over. */
   closed(): void
 }

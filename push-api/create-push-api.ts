@@ -68,6 +68,9 @@ export interface PushApi {
 /** URLs are bounded by the size of HTTP headers; a long id shall be told that it is no id. */
 const PARAM_MAX_LENGTH = 16_384
 
+/** Connections that the kernel holds until they are accepted, if it may hold so many: a crowd that comes at once. */
+const BACKLOG = 4_096
+
 /** The REST interface over a mailbox. */
 export function createPushApi(options: PushApiOptions): PushApi {
   const { mailbox, bus, credentials, uplink, keyring, tokens, log, clock = systemClock } = options
@@ -107,7 +110,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
     const instance = await build(context, door, options.version ?? '0.0.0')
     app = instance
     try {
-      await instance.listen({ host: options.host, port: options.port })
+      await instance.listen({ host: options.host, port: options.port, backlog: BACKLOG })
     } catch (error) {
       await instance.close()
       throw listenError(error, options)

@@ -35,6 +35,15 @@ export interface BodyLimits {
   readonly budget: ReceivingBudget
 }
 
+/** Reads what still arrives and drops it, so that the client gets to read the answer; ends a connection that goes on and on. */
+function drop(stream: Readable, most: number): void {
+  let dropped = 0
+  stream.on('data', (chunk: Buffer) => {
+    dropped += chunk.byteLength
+    if (dropped > most) stream.destroy()
+  })
+}
+
 const tooLarge = (max: number): PostriderError =>
   new PostriderError('body_too_large', `a request body of at most ${max} bytes is allowed`)
 
@@ -46,7 +55,7 @@ function decode(bytes: Buffer): string {
 
 /**
  * Reads a body to its end. Calls `done` once: with the text, or with why there is none; what still arrives then is read and
- * dropped, so that the client gets to read the answer.
+ * dropped, as much as a body may be.
  */
 export function readText(
   stream: Readable,
@@ -57,10 +66,12 @@ export function readText(
   const { bodyMax, budget } = limits
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') {
+    drop(stream, bodyMax)
     done(new PostriderError('bad_request', 'Content-Encoding: only bodies without a content encoding are taken'))
     return
   }
   if (Number(headers['content-length'] ?? 0) > bodyMax) {
+    drop(stream, bodyMax)
     done(tooLarge(bodyMax))
     return
   }
@@ -77,7 +88,7 @@ export function readText(
     stream.off('close', onClose)
     budget.release(taken)
     if (error !== null) {
-      stream.resume()
+      drop(stream, bodyMax)
       done(error)
       return
     }

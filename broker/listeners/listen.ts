@@ -4,6 +4,9 @@ import { canonicalAddress } from '../../core/net/address.js'
 import type { Doorway, Guest } from '../doorway.js'
 import type { Peer } from '../wire.js'
 
+/** Connections that the kernel holds until they are accepted, if it may hold so many: a crowd that comes at once. */
+const BACKLOG = 4_096
+
 /** Listens; resolves with the port (of `port` 0: the one that was given). Rejects with StartupError in the user's words. */
 export function listen(server: Server, what: string, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -12,7 +15,7 @@ export function listen(server: Server, what: string, host: string, port: number)
       reject(new StartupError(`cannot listen for ${what} on ${host}:${port}: ${why}`, { cause: error }))
     }
     server.once('error', failed)
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: BACKLOG }, () => {
       server.removeListener('error', failed)
       const address = server.address()
       resolve(typeof address === 'object' && address !== null ? address.port : port)

@@ -11,6 +11,8 @@ const PATH = '/mqtt'
 const SUBPROTOCOL = 'mqtt'
 /** As a TCP socket's: above it, write nothing more before `writable`. */
 const HIGH_WATER = 16 * 1024
+/** What may come after a frame that is wrong. */
+const REST_BYTES = 256 * 1024
 
 export interface WebSocketListenerOptions {
   readonly host: string
@@ -61,7 +63,7 @@ export function createWebSocketListener(options: WebSocketListenerOptions): Devi
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       handshakes.get(socket)?.()
-      accept(new WebSocketWire(webSocket, peerOf(request.socket), options))
+      accept(new WebSocketWire(webSocket, socket, peerOf(request.socket), options))
     })
   })
   return {
@@ -90,12 +92,15 @@ function rejectUpgrade(socket: Duplex, status: string): void {
 export class WebSocketWire implements Wire {
   readonly peer: Peer
   readonly #socket: WebSocket
+  /** What carries it. */
+  readonly #carrier: Duplex
   readonly #counter: { onBytesOut(bytes: number): void }
   #handler: WireHandler | null = null
   #blocked = false
 
-  constructor(socket: WebSocket, peer: Peer, counter: { onBytesOut(bytes: number): void }) {
+  constructor(socket: WebSocket, carrier: Duplex, peer: Peer, counter: { onBytesOut(bytes: number): void }) {
     this.#socket = socket
+    this.#carrier = carrier
     this.peer = peer
     this.#counter = counter
   }
@@ -107,13 +112,31 @@ export class WebSocketWire implements Wire {
   attach(handler: WireHandler): void {
     this.#handler = handler
     const socket = this.#socket
-    socket.on('error', ignore)
+    // Either the frames are wrong, or the socket failed, and 'close' follows at once.
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code?.startsWith('WS_ERR_') !== true) return
+      this.#limitRest()
+      handler.broken()
+    })
     socket.on('message', (data, isBinary) => {
+      if (isBinary) {
+        handler.received(toBuffer(data))
+        return
+      }
       // [MQTT-6.0.0-1]
-      if (!isBinary) socket.close(1003)
-      else handler.received(toBuffer(data))
+      socket.close(1003)
+      handler.broken()
     })
     socket.on('close', () => handler.closed())
+  }
+
+  /** After an error the library reads and drops what comes, so that its close frame is read: but not all there is. */
+  #limitRest(): void {
+    let rest = REST_BYTES
+    this.#carrier.on('data', (chunk: Buffer) => {
+      rest -= chunk.length
+      if (rest < 0) this.#carrier.destroy()
+    })
   }
 
   write(bytes: Buffer): boolean {
