@@ -5,9 +5,14 @@ import { Child, type ChildOptions } from './child.js'
 /** The command as it is installed; it runs what `npm run build` made. */
 export const POSTRIDER = fileURLToPath(new URL('../../cli/bin/postrider.js', import.meta.url))
 
+export interface CommandOptions extends ChildOptions {
+  /** For Node itself, before the command. */
+  readonly nodeFlags?: readonly string[]
+}
+
 /** Starts `postrider` with these arguments. */
-export function startCommand(t: Test, args: readonly string[], options: ChildOptions = {}): Child {
-  return new Child(t, process.execPath, [POSTRIDER, ...args], options)
+export function startCommand(t: Test, args: readonly string[], options: CommandOptions = {}): Child {
+  return new Child(t, process.execPath, [...(options.nodeFlags ?? []), POSTRIDER, ...args], options)
 }
 
 export interface Ended {

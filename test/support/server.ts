@@ -21,6 +21,8 @@ export interface ServerOptions {
   /** More flags, after those for folder and ports; a flag that is given here is not given twice. */
   readonly flags?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** For Node itself, before the command. */
+  readonly nodeFlags?: readonly string[]
   /** The data folder; else a new one that is removed at the end of the test. */
   readonly folder?: string
 }
@@ -157,7 +159,11 @@ function launch(t: Test, folder: string, options: ServerOptions, ports: ServerPo
     ['--http-port', String(ports.http)],
     ['--admin-port', String(ports.admin)],
   ].filter(([flag = '']) => !given.some((word) => word === flag || word.startsWith(`${flag}=`)))
-  return startCommand(t, ['serve', ...preset.flat(), ...given], options.env === undefined ? {} : { env: options.env })
+  const { env, nodeFlags } = options
+  return startCommand(t, ['serve', ...preset.flat(), ...given], {
+    ...(env === undefined ? {} : { env }),
+    ...(nodeFlags === undefined ? {} : { nodeFlags }),
+  })
 }
 
 async function untilReady(child: Child): Promise<ServerPorts> {
