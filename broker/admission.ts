@@ -2,15 +2,18 @@
 
 import { PostriderError } from '../core/errors.js'
 import type { Logger } from '../core/log.js'
+import type { OrdinaryMessage } from '../core/model/ordinary-message.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import { ALL_GRANTS, type Acl } from '../protocol/acl.js'
 import { ConnectionGone, type Courier, type CourierHost } from '../courier/courier-api.js'
 import type { DeviceTransport } from '../courier/device-transport.js'
+import type { SessionMailbox } from './mailbox-session.js'
 import {
   isRevoked,
   judgeIdentity,
   REFUSE_DEVICE_RATE,
+  judgeOwnWill,
   REFUSE_GONE,
   REFUSE_KEYS,
   REFUSE_NO_PASSWORD,
@@ -34,8 +37,8 @@ export interface AdmissionOptions {
 
 export interface AdmissionRequest extends ConnectRequest {
   readonly password: Uint8Array | null
-  readonly clean: boolean
-  readonly transport: DeviceTransport
+  /** Null: the id is outside the device pattern, and has no mailbox. */
+  readonly transport: DeviceTransport | null
   /** False once the connection has ended. */
   isAlive(): boolean
 }
@@ -43,13 +46,26 @@ export interface AdmissionRequest extends ConnectRequest {
 export type Admission =
   | {
       readonly ok: true
-      readonly courier: Courier
+      /** Null: no mailbox. */
+      readonly courier: Courier | null
       /** When the token ends, milliseconds UTC; null: never. */
       readonly expiresAt: number | null
       /** What ordinary topics the token grants. */
       readonly acl: Acl
     }
   | { readonly ok: false; readonly refusal: ConnectRefusal }
+
+/** A connection that is let in. */
+export interface ConnectionAdmission {
+  readonly device: string
+  /** Null: the id is outside the device pattern. */
+  readonly mailbox: SessionMailbox | null
+  readonly acl: Acl
+  readonly clean: boolean
+  /** Milliseconds UTC; null: never. */
+  readonly expiresAt: number | null
+  readonly will: OrdinaryMessage | null
+}
 
 type Identity = { readonly issuedAt: number; readonly expiresAt: number; readonly acl: Acl }
 
@@ -63,13 +79,16 @@ export async function admit(request: AdmissionRequest, options: AdmissionOptions
     if (isRefusal(identity)) return { ok: false, refusal: identity }
     const { clientId: device, transport } = request
     if (!options.mayConnect(device)) return { ok: false, refusal: REFUSE_DEVICE_RATE }
+    const expiresAt = identity?.expiresAt ?? null
+    const acl = identity?.acl ?? ALL_GRANTS
+    if (transport === null) return { ok: true, courier: null, expiresAt, acl }
     const courier = await options.couriers.open({ device, transport, isAlive: () => request.isAlive() })
     const refusal = await settle(courier, request, identity, options)
     if (refusal !== null) {
       await courier.ended()
       return { ok: false, refusal }
     }
-    return { ok: true, courier, expiresAt: identity?.expiresAt ?? null, acl: identity?.acl ?? ALL_GRANTS }
+    return { ok: true, courier, expiresAt, acl }
   } catch (error) {
     return { ok: false, refusal: refusalOf(error, request.clientId, options.log) }
   }
@@ -80,14 +99,14 @@ async function identify(
   request: AdmissionRequest,
   { tokens, credentials, log }: AdmissionOptions,
 ): Promise<Identity | ConnectRefusal | null> {
-  if (tokens === null) return judgeIdentity({ ...request, username: undefined }, request.clientId)
+  if (tokens === null) return judgeOwnWill(request, ALL_GRANTS)
   if (request.password === null || request.password.length === 0) return REFUSE_NO_PASSWORD
   const verdict = await tokens.verify(Buffer.from(request.password).toString('utf8'))
   if (!verdict.ok) {
     log.info({ device: request.clientId, reason: verdict.reason }, 'token refused')
     return verdict.reason === 'keys_unavailable' ? REFUSE_KEYS : REFUSE_TOKEN
   }
-  const refusal = judgeIdentity(request, verdict.device)
+  const refusal = judgeIdentity(request, verdict.device, verdict.acl)
   if (refusal !== null) return refusal
   return isRevoked(verdict.issuedAt, await credentials.revokedAt(request.clientId)) ? REFUSE_REVOKED : verdict
 }

@@ -1,16 +1,18 @@
 // Aedes, and what the broker tells it to do: who is let in, and that nothing of it reaches a device but CONNACK, PINGRESP
-// and acknowledgements.
+// and the packets of handshakes.
 
 import type { EventEmitter } from 'node:events'
 import { Aedes, type AuthenticateError, type Client, type ConnectPacket } from 'aedes'
 import type { Clock } from '../core/clock.js'
 import { RateTable } from '../core/limits/rate-table.js'
 import type { Logger } from '../core/log.js'
+import { randomId } from '../core/random-id.js'
+import { isDeviceId } from '../protocol/device-id.js'
 import { admit, type AdmissionOptions } from './admission.js'
 import { AedesInternals } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
 import { ConnectGate } from './connect-gate.js'
-import { judgeConnect, REFUSE_GONE } from './connect-policy.js'
+import { judgeConnect, REFUSE_GONE, REFUSE_STORE, type ConnectRequest } from './connect-policy.js'
 import type { ConnectionContext } from './connection-context.js'
 import { Connection } from './connection.js'
 import type { BrokerCounters } from './counters.js'
@@ -19,10 +21,14 @@ import type { Doorway } from './doorway.js'
 import { TICK_MS, type BrokerLimits } from './limits.js'
 import { MailboxPersistence } from './mailbox-persistence.js'
 import { TurnFlusher } from './output.js'
+import { HubPersistence } from './pubsub/aedes-persistence.js'
+import type { PubSub } from './pubsub/hub.js'
 import { SilentEmitter } from './silent-emitter.js'
 import type { Wire } from './wire.js'
 
 export interface AedesHostOptions extends Omit<AdmissionOptions, 'mayConnect'> {
+  /** Ordinary pub/sub; the host closes it. */
+  readonly hub: PubSub
   readonly clock: Clock
   readonly log: Logger
   readonly counters: BrokerCounters
@@ -41,7 +47,8 @@ export interface AedesHost {
 
 /** Starts Aedes. Rejects with StartupError when it is not the Aedes that the broker knows. */
 export async function startAedesHost(options: AedesHostOptions): Promise<AedesHost> {
-  const { clock, counters, limits, door, log } = options
+  const { clock, counters, hub, limits, door, log } = options
+  const auth = options.tokens === null ? 'none' : 'token'
   const connections = new Set<Connection>()
   /** The admitted connection of each device; the newest one, while an older one is still closing. */
   const byDevice = new Map<string, Connection>()
@@ -55,10 +62,12 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
 
   const aedes = new Aedes({
     mq: new SilentEmitter(),
-    persistence: new MailboxPersistence(
-      (device) => byDevice.get(device)?.restored ?? null,
-      () => counters.pubacksUnknown++,
-    ),
+    persistence: new MailboxPersistence({
+      handshakes: new HubPersistence(hub),
+      sessionPresent: (device) => byDevice.get(device)?.sessionPresent ?? false,
+      unknownAck: () => counters.pubacksUnknown++,
+      failed: (device) => byDevice.get(device)?.close('overload'),
+    }),
     // Our own deadline comes first and knows the reason.
     connectTimeout: limits.connectTimeoutMs + 4 * TICK_MS,
     // Nothing ever waits for a drain: the stream's write always answers true.
@@ -70,7 +79,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
         connectionOf(client)?.close('overload')
       })
     },
-    // Only restored mailbox filters come here; they are the couriers', so Aedes subscribes to nothing.
+    // Subscriptions, publishes and wills are the hub's and the couriers': Aedes sees none of them.
     authorizeSubscribe: (_client, _subscription, callback) => callback(null, null),
     authorizePublish: (_client, _packet, callback) => callback(new Error('publishing is not allowed')),
   })
@@ -87,6 +96,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
 
   const context: ConnectionContext = {
     internals,
+    hub,
     flusher: new TurnFlusher(),
     limits,
     counters,
@@ -117,15 +127,19 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
       connection.violated('password_without_username') // [MQTT-3.1.2-22]
       return false
     }
-    const request = { clientId: packet.clientId, username: packet.username, hasWill: packet.will !== undefined }
+    const request = readConnect(packet)
     const { address } = connection.peer
-    const refusal = judgeConnect(request, { draining, over: () => gate.connect(address, clock.monotonic()) })
+    const refusal = judgeConnect(request, { draining, over: () => gate.connect(address, clock.monotonic()) }, auth)
     if (refusal !== null) {
       connection.refuse(refusal)
       return false
     }
+    // A name for who has none [MQTT-3.1.3-6]; outside the device pattern, so that it makes no mailbox.
+    if (packet.clientId === '') packet.clientId = `~${randomId()}`
+    // The will is ours: Aedes would publish it past the hub.
+    delete packet.will
     connection.device = packet.clientId
-    connection.request = { ...request, clean: packet.clean !== false }
+    connection.request = { ...request, clientId: packet.clientId }
     connection.admitted = true
     gate.enter(address)
     return true
@@ -142,15 +156,28 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     if (connection === null || request === null) return callback(refused(), false)
     connection.request = null
     const device = request.clientId
-    const transport = connection.makeTransport(device)
+    const transport = isDeviceId(device) ? connection.makeTransport(device) : null
     const answer = await admit({ ...request, password, transport, isAlive: () => connection.alive }, admission)
     if (!answer.ok || !connection.alive) {
-      if (answer.ok) await answer.courier.ended()
+      if (answer.ok) await answer.courier?.ended()
       connection.refuse(answer.ok ? REFUSE_GONE : answer.refusal)
       return callback(refused(), false)
     }
+    const { courier, expiresAt, acl } = answer
+    // Without a courier there is no claim that has ended an older connection [MQTT-3.1.4-2].
+    if (courier === null) byDevice.get(device)?.close('taken_over')
     byDevice.set(device, connection)
-    connection.admit(answer.courier, transport, request.clean, answer.expiresAt, answer.acl)
+    const mailbox = courier === null || transport === null ? null : { courier, transport }
+    try {
+      await connection.admit({ device, mailbox, acl, clean: request.clean, expiresAt, will: request.will })
+    } catch (err) {
+      log.warn({ device, err }, 'the session of a device could not be taken up')
+      connection.refuse(REFUSE_STORE)
+    }
+    if (!connection.alive) {
+      connection.refuse(REFUSE_GONE)
+      return callback(refused(), false)
+    }
     callback(null, true)
   }
 
@@ -174,7 +201,20 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
       })
       clearInterval(tick)
       await new Promise<void>((resolve) => aedes.close(resolve))
+      await hub.close()
     },
+  }
+}
+
+function readConnect({ clientId, username, clean, will }: ConnectPacket): ConnectRequest {
+  return {
+    clientId,
+    username,
+    clean: clean !== false,
+    will:
+      will === undefined
+        ? null
+        : { topic: will.topic, payload: Buffer.from(will.payload), qos: will.qos ?? 0, retain: will.retain === true },
   }
 }
 

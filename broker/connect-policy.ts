@@ -1,9 +1,12 @@
 // Who is let in: every decision about a CONNECT that needs no I/O. The codes are those of the design, section 4; the
 // protocol level was judged by the frame scanner before.
 
+import type { OrdinaryMessage } from '../core/model/ordinary-message.js'
+import { allows, type Acl } from '../protocol/acl.js'
 import { CONNACK, type ConnackCode } from '../protocol/codes.js'
 import { isDeviceId } from '../protocol/device-id.js'
 import type { ConnectResult } from './counters.js'
+import { judgeWill } from './publish-policy.js'
 
 export interface ConnectRefusal {
   readonly code: Exclude<ConnackCode, 0>
@@ -14,7 +17,8 @@ export interface ConnectRefusal {
 export interface ConnectRequest {
   readonly clientId: string
   readonly username: string | undefined
-  readonly hasWill: boolean
+  readonly clean: boolean
+  readonly will: OrdinaryMessage | null
 }
 
 /** How the node is, at the time of a CONNECT. */
@@ -42,22 +46,56 @@ export const REFUSE_KEYS = refuse(CONNACK.serverUnavailable, 'keys_unavailable')
 export const REFUSE_REVOKED = refuse(CONNACK.badCredentials, 'revoked')
 
 /** Before anything is spent on it: the id, then whether the node takes devices at all. Null: go on. */
-export function judgeConnect(request: ConnectRequest, load: NodeLoad): ConnectRefusal | null {
-  if (!isDeviceId(request.clientId)) return refuse(CONNACK.identifierRejected, 'bad_id')
+export function judgeConnect(
+  request: Pick<ConnectRequest, 'clientId' | 'clean'>,
+  load: NodeLoad,
+  auth: 'token' | 'none',
+): ConnectRefusal | null {
+  if (!isAcceptableId(request, auth)) return refuse(CONNACK.identifierRejected, 'bad_id')
   if (load.draining) return REFUSE_DRAINING
   const excess = load.over()
   return excess === null ? null : refuse(CONNACK.serverUnavailable, excess)
 }
 
+/**
+ * Devices' ids; without tokens every text that MQTT allows, up to 128 characters, and the empty one with clean session
+ * [MQTT-3.1.3-5], [MQTT-3.1.3-8].
+ */
+function isAcceptableId(
+  { clientId, clean }: Pick<ConnectRequest, 'clientId' | 'clean'>,
+  auth: 'token' | 'none',
+): boolean {
+  if (auth === 'token' || isDeviceId(clientId)) return isDeviceId(clientId)
+  if (clientId === '') return clean
+  // U+FFFD is what broken UTF-8 decodes to [MQTT-1.5.3-1].
+  return clientId.length <= 256 && Array.from(clientId).length <= 128 && !/[\0\uFFFD]/.test(clientId)
+}
+
 /** After the credentials were found good: whether they are good for this id, and whether the will is allowed. */
-export function judgeIdentity(request: ConnectRequest, subject: string): ConnectRefusal | null {
+export function judgeIdentity(
+  request: Pick<ConnectRequest, 'clientId' | 'username' | 'will'>,
+  subject: string,
+  acl: Acl,
+): ConnectRefusal | null {
   if (subject !== request.clientId) return refuse(CONNACK.notAuthorized, 'wrong_subject')
   if (request.username !== undefined && request.username !== '' && request.username !== request.clientId) {
     return refuse(CONNACK.notAuthorized, 'wrong_username')
   }
-  // No topic of a will is allowed yet: uplink is not built, ordinary topics need a grant.
-  if (request.hasWill) return refuse(CONNACK.notAuthorized, 'will_refused')
-  return null
+  return judgeOwnWill(request, acl)
+}
+
+/** A will is a publish of the device. */
+export function judgeOwnWill(
+  { clientId, will }: Pick<ConnectRequest, 'clientId' | 'will'>,
+  acl: Acl,
+): ConnectRefusal | null {
+  if (will === null) return null
+  const road = judgeWill(will, {
+    device: clientId,
+    hasMailbox: isDeviceId(clientId),
+    mayPublish: (topic) => allows(acl.publish, topic),
+  })
+  return road.kind === 'ordinary' ? null : refuse(CONNACK.notAuthorized, 'will_refused')
 }
 
 /** A token issued at or before the revocation is worth nothing. Milliseconds. */

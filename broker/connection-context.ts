@@ -7,10 +7,13 @@ import type { Doorway } from './doorway.js'
 import type { InboundContext } from './inbound.js'
 import type { BrokerLimits } from './limits.js'
 import type { TurnFlusher } from './output.js'
+import type { PubSub } from './pubsub/hub.js'
 
 /** What all connections of a node share. */
 export interface ConnectionContext extends InboundContext {
   readonly internals: AedesInternals
+  /** Ordinary pub/sub. */
+  readonly hub: PubSub
   readonly flusher: TurnFlusher
   readonly limits: BrokerLimits
   readonly counters: BrokerCounters

@@ -10,8 +10,8 @@
 import { addressKey } from '../core/limits/address-key.js'
 import { formatEndpoint } from '../core/net/address.js'
 import type { Courier } from '../courier/courier-api.js'
-import { NO_GRANTS, type Acl } from '../protocol/acl.js'
 import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
+import type { ConnectionAdmission } from './admission.js'
 import type { ClientHandle, PacketInterceptor } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
 import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
@@ -19,14 +19,14 @@ import type { ConnectionContext } from './connection-context.js'
 import type { CloseReason, ProtocolError } from './counters.js'
 import { NO_SLOT, type Timed } from './deadline-wheel.js'
 import type { Stranger } from './doorway.js'
-import type { FrameViolation } from './frame-scanner.js'
+import { COURIER_IDS_FROM, type FrameViolation } from './frame-scanner.js'
 import { Inbound, type InboundOwner } from './inbound.js'
 import { MailboxSession, type SessionConnection } from './mailbox-session.js'
 import { Output, type OutputOwner } from './output.js'
-import { asDevicePacket, type PublishPacket } from './packets.js'
+import { asDevicePacket } from './packets.js'
 import { PlainTransport } from './plain-transport.js'
-import { judgePublish, type PublishDenial } from './publish-policy.js'
-import { topicExcess, type TopicExcess } from './topic-limits.js'
+import { OrdinaryClient, type OrdinaryConnection } from './pubsub/client.js'
+import { PublishDesk } from './publish-desk.js'
 import type { Peer, Wire, WireHandler } from './wire.js'
 
 /** Bytes that a closed connection may still send until its other side has closed too. */
@@ -35,7 +35,15 @@ const LINGER_BYTES = 256 * 1024
 const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
 
 export class Connection
-  implements WireHandler, InboundOwner, PacketInterceptor, SessionConnection, OutputOwner, Stranger, Timed
+  implements
+    WireHandler,
+    InboundOwner,
+    PacketInterceptor,
+    SessionConnection,
+    OrdinaryConnection,
+    OutputOwner,
+    Stranger,
+    Timed
 {
   readonly #wire: Wire
   readonly #context: ConnectionContext
@@ -52,14 +60,14 @@ export class Connection
   /** Bytes that came after the end. */
   #afterEnd = 0
   #session: MailboxSession | null = null
+  #ordinary: OrdinaryClient | null = null
+  #publishes: PublishDesk | null = null
   #courier: Courier | null = null
 
   /** The device, once its CONNECT was well-formed. */
   device: string | null = null
   /** What its CONNECT asks, between being read and being admitted. */
-  request: (ConnectRequest & { readonly clean: boolean }) | null = null
-  /** The ordinary topics that its token grants; none before it is admitted. */
-  acl: Acl = NO_GRANTS
+  request: ConnectRequest | null = null
   /** Counts among the node's connections. */
   admitted = false
   /** Bytes kept of a CONNECT that is not whole. */
@@ -87,19 +95,22 @@ export class Connection
     return this.#wire.peer
   }
 
-  /** Who is there, for logs. */
   get remote(): string {
     return formatEndpoint(this.#wire.peer.address, this.#wire.peer.port)
   }
 
-  /** The device may still get an answer. */
   get alive(): boolean {
     return this.#state !== 'closing' && this.#state !== 'closed'
   }
 
-  /** The kept filter that this connection goes on with. */
-  get restored(): string | null {
-    return this.#session?.restored ?? null
+  /** This connection goes on with something of an earlier one [MQTT-3.2.2-2]. */
+  get sessionPresent(): boolean {
+    return this.#session?.resumed === true || this.#ordinary?.resumed === true
+  }
+
+  /** Bytes written that the operating system has not taken yet. */
+  get buffered(): number {
+    return this.#output.buffered
   }
 
   /** How the courier writes to this connection. */
@@ -109,13 +120,17 @@ export class Connection
 
   // --- towards admission
 
-  /** The device is let in; CONNACK follows. */
-  admit(courier: Courier, transport: PlainTransport, clean: boolean, expiresAt: number | null, acl: Acl): void {
-    const { counters, limits, log } = this.#context
-    this.#courier = courier
-    this.acl = acl
-    this.#session = new MailboxSession({ courier, transport, connection: this, clean, counters, limits, log })
+  /** The device is let in; CONNACK follows when its sessions are as the CONNECT wants them. See OrdinaryClient.open. */
+  admit({ device, mailbox, acl, clean, expiresAt, will }: ConnectionAdmission): Promise<void> | null {
+    const { counters, hub, limits, log } = this.#context
+    this.#courier = mailbox?.courier ?? null
     this.#endState(expiresAt ?? Infinity)
+    const ordinary = new OrdinaryClient({ hub, connection: this, client: device, clean, acl })
+    const shared = { device, ordinary, connection: this, counters, limits, log }
+    this.#ordinary = ordinary
+    this.#session = new MailboxSession({ ...shared, mailbox, clean })
+    this.#publishes = new PublishDesk({ ...shared, acl, hasMailbox: mailbox !== null })
+    return ordinary.open(will)
   }
 
   /** Answers CONNACK with the refusal's code and closes [MQTT-3.2.2-5]. */
@@ -141,6 +156,7 @@ export class Connection
     this.#context.counters.connects.accepted++
     this.#context.counters.connections++
     this.#session.begin()
+    this.#ordinary?.begin()
     this.#inbound.goOn()
   }
 
@@ -177,6 +193,7 @@ export class Connection
   /** Not called at every piece that leaves: the courier sends on at once, and would keep a full buffer full. */
   outputEmptied(): void {
     this.#courier?.drained()
+    this.#ordinary?.drained()
   }
 
   ended(): void {
@@ -256,7 +273,7 @@ export class Connection
   }
 
   mayRead(): boolean {
-    return this.#session === null || !this.#session.busy
+    return !(this.#session?.busy === true || this.#publishes?.busy === true)
   }
 
   readByAedes(): void {
@@ -283,40 +300,15 @@ export class Connection
       this.#leaving ||= packet.name === 'disconnect'
       return false
     }
-    if (packet.cmd === 'publish') {
-      this.#publish(packet)
+    if (packet.cmd === 'handshake') {
+      if (this.#ordinary?.active === true && packet.messageId < COURIER_IDS_FROM) return false
+      this.violated('unsolicited')
       return true
     }
     this.#client?.refreshKeepAlive()
-    this.#session?.accept(packet)
+    if (packet.cmd === 'publish') this.#publishes?.accept(packet)
+    else this.#session?.accept(packet)
     return true
-  }
-
-  #publish(packet: PublishPacket): void {
-    const device = this.device ?? ''
-    const excess = topicExcess(packet.topic, this.#context.limits)
-    if (excess !== null) {
-      this.#deny(packet.topic, excess)
-      return
-    }
-    const road = judgePublish(packet, { device, hasMailbox: true, mayPublish: () => false })
-    switch (road.kind) {
-      case 'denied':
-        this.#deny(packet.topic, road.reason)
-        break
-      case 'control':
-      case 'uplink':
-      case 'ordinary':
-        this.#deny(packet.topic, 'not_built')
-        break
-    }
-  }
-
-  /** [MQTT-3.3.5-2] */
-  #deny(topic: string, denial: PublishDenial | TopicExcess): void {
-    this.#context.counters.publishesDenied[denial]++
-    this.#context.log.info({ device: this.device, topic, denial }, 'publish denied')
-    this.close('publish_denied')
   }
 
   // --- from the session
@@ -327,6 +319,11 @@ export class Connection
 
   sessionIdle(): void {
     this.#stream.wake()
+  }
+
+  /** A message of ordinary pub/sub; the session has its own limit. */
+  write(bytes: Buffer): void {
+    this.#output.write(bytes)
   }
 
   // --- the end
@@ -351,8 +348,9 @@ export class Connection
       case 'open':
         this.#stateEnds = Infinity
         // Acks that are on their way still count until the courier has stored what it has.
-        if (this.#courier === null) this.refuse(REFUSE_STORE)
-        else void this.#courier.close('token_expired')
+        if (this.#courier !== null) void this.#courier.close('token_expired')
+        else if (this.#session === null) this.refuse(REFUSE_STORE)
+        else this.close('token_expired')
         break
       case 'closing':
         this.#stateEnds = Infinity
@@ -388,6 +386,7 @@ export class Connection
     this.#context.door.keepsNothing(this)
     this.#inbound.stop()
     this.#stream.end()
+    this.#ordinary?.end(this.#leaving)
     this.#output.finish()
     if (reason === 'slow_consumer' || reason === 'too_many_sockets') this.#wire.destroy()
     else {

@@ -50,7 +50,17 @@ export type CloseReason =
 
 /** Why a filter was answered 0x80. */
 export type SubackRefusal =
-  'qos_0' | 'other_mode' | 'not_built' | 'foreign' | 'reserved' | 'system' | 'no_grant' | 'too_many' | TopicExcess
+  | 'qos_0'
+  | 'other_mode'
+  | 'not_built'
+  | 'foreign'
+  | 'reserved'
+  | 'system'
+  | 'no_grant'
+  | 'too_many'
+  /** As many sessions are stored as may be. */
+  | 'sessions_full'
+  | TopicExcess
 
 /** What a device did against the protocol. */
 export type ProtocolError =
@@ -60,6 +70,10 @@ export type ProtocolError =
   | 'malformed_filter'
   | 'empty_list'
   | 'too_many_filters'
+  /** PUBREC or PUBCOMP from a client that was sent nothing with QoS 2. */
+  | 'unsolicited'
+  /** More QoS 2 messages that wait for their PUBREL than allowed. */
+  | 'too_many_qos_2'
   | 'packet_id_0'
   | 'password_without_username'
 
@@ -131,6 +145,7 @@ export class BrokerCounters {
     too_many: 0,
     too_long: 0,
     too_deep: 0,
+    sessions_full: 0,
   }
 
   /** Times that a connection was not read for a while, by the rate that it had used up. */
@@ -160,6 +175,7 @@ export class BrokerCounters {
     server_packet: 0,
     reserved_type: 0,
     unsolicited: 0,
+    too_many_qos_2: 0,
     bad_flags: 0,
     bad_length: 0,
     oversize: 0,

@@ -4,6 +4,7 @@ import { systemClock, type Clock } from '../core/clock.js'
 import { SocketBudget } from '../core/limits/socket-budget.js'
 import type { Logger } from '../core/log.js'
 import type { Credentials } from '../core/ports/credentials.js'
+import type { SessionStore } from '../core/ports/session-store.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import type { CourierHost } from '../courier/courier-api.js'
 import { startAedesHost, type AedesHost } from './aedes-host.js'
@@ -13,6 +14,9 @@ import { DEFAULT_BROKER_LIMITS, type BrokerLimits } from './limits.js'
 import type { DeviceListener } from './listeners/listen.js'
 import { createTcpListener } from './listeners/tcp.js'
 import { createWebSocketListener } from './listeners/websocket.js'
+import { PubSubCounters } from './pubsub/counters.js'
+import { PubSub } from './pubsub/hub.js'
+import { DEFAULT_PUBSUB_LIMITS, type PubSubLimits } from './pubsub/limits.js'
 import type { Wire } from './wire.js'
 
 export interface BrokerOptions {
@@ -24,11 +28,15 @@ export interface BrokerOptions {
   /** Null: `--auth none`. */
   readonly tokens: Pick<DeviceTokens, 'verify'> | null
   readonly credentials: Pick<Credentials, 'revokedAt'>
+  /** What ordinary pub/sub keeps. */
+  readonly sessions: SessionStore
   readonly log: Logger
   readonly counters?: BrokerCounters
   readonly limits?: Partial<BrokerLimits>
   /** Shared with the other listeners of the process. Default: no limit. */
   readonly sockets?: SocketBudget
+  readonly pubsubCounters?: PubSubCounters
+  readonly pubsubLimits?: Partial<PubSubLimits>
   readonly clock?: Clock
 }
 
@@ -58,7 +66,15 @@ export function createBroker(options: BrokerOptions): Broker {
 
   return {
     async start() {
-      const aedes = await startAedesHost({ ...options, counters, limits, clock, door })
+      const hub = await PubSub.open({
+        store: options.sessions,
+        clock,
+        log,
+        limits: { ...DEFAULT_PUBSUB_LIMITS, ...options.pubsubLimits },
+        counters: options.pubsubCounters ?? new PubSubCounters(),
+      })
+      const aedes = await startAedesHost({ ...options, hub, counters, limits, clock, door })
+      await hub.wills.publishKept()
       running = aedes
       const shared = {
         host,

@@ -26,8 +26,6 @@ export type FrameViolation =
   /** A packet that only servers send. */
   | 'server_packet'
   | 'reserved_type'
-  /** PUBREC or PUBCOMP: this server sends nothing with QoS 2. */
-  | 'unsolicited'
   /** [MQTT-2.2.2-1], [MQTT-3.3.1-4] */
   | 'bad_flags'
   | 'bad_length'
@@ -74,7 +72,7 @@ const LEVEL_3_1_1 = 4
 const CONNECT_MIN = 12
 
 /** Remaining length that a packet type must have; undefined: any. */
-const FIXED_LENGTH: Readonly<Record<number, number | undefined>> = { 4: 2, 6: 2, 12: 0, 14: 0 }
+const FIXED_LENGTH: Readonly<Record<number, number | undefined>> = { 4: 2, 5: 2, 6: 2, 7: 2, 12: 0, 14: 0 }
 
 export class FrameScanner {
   #step: Step = TYPE
@@ -240,10 +238,9 @@ function violationOf(first: number): FrameViolation | null {
       return 'second_connect'
     case 3:
       return (flags & 0x06) === 0x06 ? 'bad_flags' : null
+    case 4:
     case 5:
     case 7:
-      return 'unsolicited'
-    case 4:
     case 12:
     case 14:
       return flags === 0 ? null : 'bad_flags'

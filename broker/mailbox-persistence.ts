@@ -1,31 +1,70 @@
 import { Readable } from 'node:stream'
+import type { AedesClient, HandshakePersistence, PacketRef } from './pubsub/aedes-persistence.js'
 
-/** The mailbox filter that a device's session keeps, or null. */
-export type KeptFilter = (device: string) => string | null
+export interface MailboxPersistenceOptions {
+  readonly handshakes: HandshakePersistence
+  /** Whether the connection that a device just made goes on with an earlier session. */
+  readonly sessionPresent: (device: string) => boolean
+  /** A PUBACK or PUBCOMP came with an id of Aedes' range, which nothing was sent with. */
+  readonly unknownAck: () => void
+  /** A step of a handshake could not be stored: the device's connection must end. */
+  readonly failed: (device: string) => void
+}
+
+/** Aedes waits for it until its client is closed; then both are forgotten. */
+const never = <T>(): Promise<T> => new Promise<T>(() => {})
 
 /**
- * Aedes' persistence, keeping nothing: what a device has pending and subscribed is in its mailbox. It only tells Aedes of a
- * kept mailbox subscription, so that CONNACK says sessionPresent = 1 [MQTT-3.2.2-2]. Nothing here grows with devices.
+ * Aedes' persistence. What a device has pending and subscribed is the business of its mailbox and of the hub of ordinary
+ * pub/sub, so mailbox filters and the couriers' packet ids never come here. Aedes is told whether there is a session, for
+ * CONNACK [MQTT-3.2.2-2], and does the handshakes of QoS 1 and 2 with packet ids below the couriers'. Nothing here grows.
  */
 export class MailboxPersistence {
-  readonly #kept: KeptFilter
-  readonly #unknownAck: () => void
+  readonly #options: MailboxPersistenceOptions
 
-  /** `unknownAck`: a PUBACK came with an id of Aedes' range, which nothing was sent with. */
-  constructor(kept: KeptFilter, unknownAck: () => void) {
-    this.#kept = kept
-    this.#unknownAck = unknownAck
+  constructor(options: MailboxPersistenceOptions) {
+    this.#options = options
   }
 
   async setup(): Promise<void> {}
 
-  async subscriptionsByClient(client: { readonly id: string }): Promise<ReadonlyArray<{ topic: string; qos: number }>> {
-    const filter = this.#kept(client.id)
-    return filter === null ? [] : [{ topic: filter, qos: 1 }]
+  // --- handshakes
+
+  /** PUBACK and PUBCOMP. */
+  async outgoingClearMessageId(client: AedesClient, packet: PacketRef): Promise<undefined> {
+    if (!this.#options.handshakes.acknowledged(client, packet)) this.#options.unknownAck()
   }
 
-  async outgoingClearMessageId(): Promise<undefined> {
-    this.#unknownAck()
+  /** PUBREC: when this resolves, PUBREL leaves. */
+  outgoingUpdate(client: AedesClient, packet: PacketRef): Promise<void> {
+    return this.#guard(client, () => this.#options.handshakes.outgoingUpdate(client, packet))
+  }
+
+  /** PUBREL. Rejecting is how Aedes is told that the packet id is not known; it answers PUBCOMP all the same. */
+  incomingGetPacket(client: AedesClient, packet: PacketRef): Promise<PacketRef> {
+    return this.#options.handshakes.incomingGetPacket(client, packet)
+  }
+
+  /** When this resolves, PUBCOMP leaves. */
+  incomingDelPacket(client: AedesClient, packet: PacketRef): Promise<void> {
+    return this.#guard(client, () => this.#options.handshakes.incomingDelPacket(client, packet))
+  }
+
+  async #guard<T>(client: AedesClient, step: () => Promise<T>): Promise<T> {
+    try {
+      return await step()
+    } catch {
+      // Told by the hub. An answer of Aedes would say that the step is done, or blame the device.
+      this.#options.failed(client.id)
+      return never()
+    }
+  }
+
+  // --- sessions
+
+  /** One entry stands for the session; Aedes restores nothing from it, because `authorizeSubscribe` refuses it. */
+  async subscriptionsByClient(client: AedesClient): Promise<ReadonlyArray<{ topic: string; qos: number }>> {
+    return this.#options.sessionPresent(client.id) ? [{ topic: 'session', qos: 0 }] : []
   }
 
   async addSubscriptions(): Promise<void> {}
@@ -38,6 +77,8 @@ export class MailboxPersistence {
     return { subsCount: 0, clientsCount: 0 }
   }
 
+  // --- messages: Aedes publishes nothing but `$SYS`, and sends nothing
+
   async storeRetained(): Promise<void> {}
   createRetainedStream(): Readable {
     return Readable.from([])
@@ -48,20 +89,13 @@ export class MailboxPersistence {
 
   async outgoingEnqueue(): Promise<void> {}
   async outgoingEnqueueCombi(): Promise<void> {}
-  async outgoingUpdate(): Promise<void> {}
   outgoingStream(): Readable {
     return Readable.from([])
   }
-
   async incomingStorePacket(): Promise<void> {}
-  /** Rejecting is how Aedes is told that a QoS 2 handshake is not known. */
-  async incomingGetPacket(): Promise<never> {
-    throw new Error('no such packet')
-  }
-  async incomingDelPacket(): Promise<never> {
-    throw new Error('no such packet')
-  }
   async cleanIncoming(): Promise<void> {}
+
+  // --- wills: the connections'
 
   async putWill(): Promise<void> {}
   async getWill(): Promise<undefined> {}

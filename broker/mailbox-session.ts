@@ -7,9 +7,11 @@ import {
   decideSubscribe,
   decideUnsubscribe,
   mailboxSubscription,
+  SUBACK_FAILURE,
   type FilterAnswer,
   type FilterLimits,
   type MailboxSubscription,
+  type RequestedFilter,
 } from './subscribe-policy.js'
 
 /** What a session needs of its connection. */
@@ -21,9 +23,25 @@ export interface SessionConnection {
   sessionIdle(): void
 }
 
-export interface SessionOptions {
+/** The ordinary subscriptions of the connection; see PubSub. */
+export interface OrdinarySubscriptions {
+  /** Why a filter is refused; null: it is granted. */
+  refuses(filter: string): SubackRefusal | null
+  subscribe(filters: readonly RequestedFilter[]): Promise<void> | null
+  unsubscribe(filters: readonly string[]): Promise<void> | null
+}
+
+/** How the device's mailbox reaches it. */
+export interface SessionMailbox {
   readonly courier: Courier
   readonly transport: PlainTransport
+}
+
+export interface SessionOptions {
+  readonly device: string
+  /** Null: the id is outside the device pattern, and has none. */
+  readonly mailbox: SessionMailbox | null
+  readonly ordinary: OrdinarySubscriptions
   readonly connection: SessionConnection
   readonly clean: boolean
   readonly counters: BrokerCounters
@@ -37,8 +55,8 @@ const LOGGED_FILTERS = 5
 type SessionPacket = SubscribePacket | UnsubscribePacket
 
 /**
- * The mailbox subscription of one connection: answers SUBSCRIBE and UNSUBSCRIBE, one after another. With clean=false the
- * subscription is durable before its SUBACK leaves; delivery begins after the SUBACK.
+ * Answers SUBSCRIBE and UNSUBSCRIBE of one connection, one after another, and holds its mailbox subscription. With clean=false
+ * what is subscribed to is durable before the SUBACK leaves; the mailbox delivers after the SUBACK.
  */
 export class MailboxSession {
   readonly #options: SessionOptions
@@ -50,9 +68,9 @@ export class MailboxSession {
 
   constructor(options: SessionOptions) {
     this.#options = options
-    const { courier, clean } = options
-    this.#kept = clean ? null : courier.keptSubscription
-    if (this.#kept !== null) this.#active = mailboxSubscription(courier.device, this.#kept)
+    const { mailbox, device, clean } = options
+    this.#kept = clean || mailbox === null ? null : mailbox.courier.keptSubscription
+    if (this.#kept !== null) this.#active = mailboxSubscription(device, this.#kept)
   }
 
   /** A packet waits for the store: later ones must wait too. */
@@ -60,9 +78,9 @@ export class MailboxSession {
     return this.#queue !== null
   }
 
-  /** The filter that was restored from the device record, or null. */
-  get restored(): string | null {
-    return this.#active === null ? null : this.#kept
+  /** The mailbox subscription was restored from the device record. */
+  get resumed(): boolean {
+    return this.#active !== null && this.#kept !== null
   }
 
   /** CONNACK has been written: a restored subscription delivers. */
@@ -103,8 +121,13 @@ export class MailboxSession {
   }
 
   #subscribe(packet: SubscribePacket): Promise<void> | null {
-    const { connection, courier, limits } = this.#options
-    const decision = decideSubscribe(courier.device, this.#active, packet.subscriptions, limits)
+    const { connection, device, limits, mailbox, ordinary } = this.#options
+    const subscriber = {
+      device,
+      hasMailbox: mailbox !== null,
+      refuses: (filter: string) => ordinary.refuses(filter),
+    }
+    const decision = decideSubscribe(subscriber, this.#active, packet.subscriptions, limits)
     if (decision.kind === 'violation') {
       connection.violated(decision.error)
       return null
@@ -115,59 +138,78 @@ export class MailboxSession {
       connection.reply(suback(packet.messageId, decision.answers))
       if (decision.active !== null) this.#deliver(decision.active)
     }
-    return this.#keep(decision.active, answer)
+    const subscribe = (): Promise<void> | null =>
+      decision.ordinary.length === 0 ? null : ordinary.subscribe(decision.ordinary)
+    return this.#keep(decision.active, subscribe, answer)
   }
 
   #unsubscribe(packet: UnsubscribePacket): Promise<void> | null {
-    const { connection, courier, limits } = this.#options
+    const { connection, limits, mailbox, ordinary } = this.#options
     const decision = decideUnsubscribe(this.#active, packet.unsubscriptions, limits)
     if (decision.kind === 'violation') {
       connection.violated(decision.error)
       return null
     }
     // [MQTT-3.10.4-2]: nothing more after the UNSUBSCRIBE was read.
-    if (decision.active === null) courier.pause()
+    if (decision.active === null) mailbox?.courier.pause()
     const answer = (): void => {
       this.#active = decision.active
       connection.reply(unsuback(packet.messageId))
     }
-    return this.#keep(decision.active, answer)
+    return this.#keep(decision.active, () => ordinary.unsubscribe(packet.unsubscriptions), answer)
   }
 
-  /** Runs `answer` once the device record says `active`, as far as it has to. */
-  #keep(active: MailboxSubscription | null, answer: () => void): Promise<void> | null {
+  /** Runs `answer` once the device record says `active` and what `ordinary` did is stored, as far as they have to. */
+  #keep(
+    active: MailboxSubscription | null,
+    ordinary: () => Promise<void> | null,
+    answer: () => void,
+  ): Promise<void> | null {
     const filter = active?.filter ?? null
-    if (this.#options.clean || this.#kept === filter) {
+    let stored: Promise<void> | null
+    try {
+      stored = ordinary()
+    } catch (error) {
+      this.#failed(error)
+      return null
+    }
+    const keeps = !this.#options.clean && this.#kept !== filter
+    if (!keeps && stored === null) {
       answer()
       return null
     }
-    return this.#store(filter, answer)
+    return this.#store(keeps, filter, stored, answer)
   }
 
-  async #store(filter: string | null, answer: () => void): Promise<void> {
-    const { courier, connection, log } = this.#options
+  async #store(keeps: boolean, filter: string | null, stored: Promise<void> | null, answer: () => void): Promise<void> {
     try {
-      await courier.keepSubscription(filter)
+      await Promise.all([keeps ? this.#options.mailbox?.courier.keepSubscription(filter) : null, stored])
     } catch (error) {
-      // No answer: the device asks again on its next connection. A SUBACK 0x80 would make many clients give up.
-      log.warn({ device: courier.device, err: error }, 'subscription could not be kept')
-      connection.close('overload')
+      this.#failed(error)
       return
     }
-    this.#kept = filter
+    if (keeps) this.#kept = filter
     answer()
   }
 
+  /** No answer: the device asks again on its next connection. A SUBACK 0x80 would make many clients give up. */
+  #failed(error: unknown): void {
+    const { connection, device, log } = this.#options
+    log.warn({ device, err: error }, 'subscriptions could not be kept')
+    connection.close('overload')
+  }
+
   #deliver(active: MailboxSubscription): void {
-    this.#options.transport.setMode(active.mode)
-    this.#options.courier.begin()
+    const { mailbox } = this.#options
+    mailbox?.transport.setMode(active.mode)
+    mailbox?.courier.begin()
   }
 
   #count(packet: SubscribePacket, answers: readonly FilterAnswer[]): void {
-    const { counters, log, courier } = this.#options
+    const { counters, log, device } = this.#options
     const refused: Array<{ readonly filter: string | undefined; readonly reason: SubackRefusal }> = []
     answers.forEach((answer, i) => {
-      if (answer.granted === 1) {
+      if (answer.granted !== SUBACK_FAILURE) {
         counters.subscribesGranted++
         return
       }
@@ -175,7 +217,7 @@ export class MailboxSession {
       if (refused.length < LOGGED_FILTERS)
         refused.push({ filter: packet.subscriptions[i]?.topic, reason: answer.reason })
     })
-    if (refused.length > 0) log.info({ device: courier.device, refused }, 'subscriptions refused')
+    if (refused.length > 0) log.info({ device, refused }, 'subscriptions refused')
   }
 }
 

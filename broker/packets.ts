@@ -3,7 +3,7 @@
 export interface SubscribePacket {
   readonly cmd: 'subscribe'
   readonly messageId: number
-  readonly subscriptions: ReadonlyArray<{ readonly topic: string; readonly qos: number }>
+  readonly subscriptions: ReadonlyArray<{ readonly topic: string; readonly qos: 0 | 1 | 2 }>
 }
 
 export interface UnsubscribePacket {
@@ -23,25 +23,33 @@ export interface PublishPacket {
   readonly messageId: number
 }
 
+/** PUBREC or PUBCOMP. */
+export interface HandshakePacket {
+  readonly cmd: 'handshake'
+  readonly messageId: number
+}
+
 /** Any other packet, by its name. */
 export interface OtherPacket {
   readonly cmd: 'other'
   readonly name: string
 }
 
-export type DevicePacket = SubscribePacket | UnsubscribePacket | PublishPacket | OtherPacket
+export type DevicePacket = SubscribePacket | UnsubscribePacket | PublishPacket | HandshakePacket | OtherPacket
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
-function isSubscription(value: unknown): value is { topic: string; qos: number } {
-  return isObject(value) && typeof value['topic'] === 'string' && typeof value['qos'] === 'number'
+const isQos = (value: unknown): value is 0 | 1 | 2 => value === 0 || value === 1 || value === 2
+
+function isSubscription(value: unknown): value is { topic: string; qos: 0 | 1 | 2 } {
+  return isObject(value) && typeof value['topic'] === 'string' && isQos(value['qos'])
 }
 
 function asPublish({ topic, payload, qos, retain, dup, messageId = 0 }: Record<string, unknown>): PublishPacket | null {
   if (typeof topic !== 'string' || !Buffer.isBuffer(payload) || typeof messageId !== 'number') return null
-  if (qos !== 0 && qos !== 1 && qos !== 2) return null
+  if (!isQos(qos)) return null
   return { cmd: 'publish', topic, payload, qos, retain: retain === true, dup: dup === true, messageId }
 }
 
@@ -62,6 +70,9 @@ export function asDevicePacket(packet: unknown): DevicePacket | null {
         : null
     case 'publish':
       return asPublish(packet)
+    case 'pubrec':
+    case 'pubcomp':
+      return typeof messageId === 'number' ? { cmd: 'handshake', messageId } : null
     default:
       return { cmd: 'other', name: cmd }
   }

@@ -1,8 +1,9 @@
-// What a SUBSCRIBE and an UNSUBSCRIBE do to the mailbox subscription of a connection. Pure.
+// What a SUBSCRIBE and an UNSUBSCRIBE do to the mailbox subscription of a connection, and which ordinary filters they name.
+// Pure.
 //
 // One mailbox mode per connection: the first accepted mailbox filter sets it; until UNSUBSCRIBE another one is refused.
-// Ordinary filters need a grant, and there are no grants yet. A malformed filter is a protocol violation: the connection
-// is closed ([MQTT-4.7.1-2], [MQTT-4.7.1-3], [MQTT-1.5.3-2], [MQTT-4.8.0-1]).
+// Ordinary filters need a grant. A malformed filter is a protocol violation: the connection is closed ([MQTT-4.7.1-2],
+// [MQTT-4.7.1-3], [MQTT-1.5.3-2], [MQTT-4.8.0-1]).
 
 import { classifyFilter } from '../protocol/topics.js'
 import type { SubackRefusal } from './counters.js'
@@ -20,13 +21,13 @@ export interface MailboxSubscription {
 
 export interface RequestedFilter {
   readonly topic: string
-  readonly qos: number
+  readonly qos: 0 | 1 | 2
 }
 
 export const SUBACK_FAILURE = 0x80
 
 /** The answer to one filter: the granted QoS, or why it is refused. */
-export type FilterAnswer = { readonly granted: 1 } | { readonly granted: 0x80; readonly reason: SubackRefusal }
+export type FilterAnswer = { readonly granted: 0 | 1 | 2 } | { readonly granted: 0x80; readonly reason: SubackRefusal }
 
 export type SubscribeDecision =
   | {
@@ -35,8 +36,19 @@ export type SubscribeDecision =
       readonly answers: readonly FilterAnswer[]
       /** The mailbox subscription from now on. */
       readonly active: MailboxSubscription | null
+      /** The ordinary filters that are granted, in order; one that is there twice counts twice [MQTT-3.8.4-4]. */
+      readonly ordinary: readonly RequestedFilter[]
     }
   | { readonly kind: 'violation'; readonly error: 'malformed_filter' | 'empty_list' }
+
+/** Who subscribes. */
+export interface Subscriber {
+  readonly device: string
+  /** An id outside the device pattern (`--auth none`) has no mailbox. */
+  readonly hasMailbox: boolean
+  /** Why an ordinary filter is refused; null: it is granted. */
+  readonly refuses: (filter: string) => SubackRefusal | null
+}
 
 const GRANTED: FilterAnswer = { granted: 1 }
 const refused = (reason: SubackRefusal): FilterAnswer => ({ granted: SUBACK_FAILURE, reason })
@@ -49,7 +61,7 @@ export function mailboxSubscription(device: string, filter: string): MailboxSubs
 }
 
 export function decideSubscribe(
-  device: string,
+  { device, hasMailbox, refuses }: Subscriber,
   active: MailboxSubscription | null,
   requested: readonly RequestedFilter[],
   limits: FilterLimits,
@@ -57,6 +69,7 @@ export function decideSubscribe(
   if (requested.length === 0) return { kind: 'violation', error: 'empty_list' } // [MQTT-3.8.3-3]
   let current = active
   const answers: FilterAnswer[] = []
+  const ordinary: RequestedFilter[] = []
   for (const { topic, qos } of requested) {
     const excess = answers.length >= limits.maxFilters ? 'too_many' : topicExcess(topic, limits)
     if (excess !== null) {
@@ -71,11 +84,14 @@ export function decideSubscribe(
       case 'system':
         answers.push(refused(kind.kind))
         break
-      case 'ordinary':
-        answers.push(refused('no_grant'))
+      case 'ordinary': {
+        const reason = refuses(topic)
+        answers.push(reason === null ? { granted: qos } : refused(reason))
+        if (reason === null) ordinary.push({ topic, qos })
         break
+      }
       case 'mailbox':
-        if (kind.device !== device) answers.push(refused('foreign'))
+        if (kind.device !== device || !hasMailbox) answers.push(refused('foreign'))
         else if (kind.mode === 'stream') answers.push(refused('not_built'))
         else if (qos === 0) answers.push(refused('qos_0'))
         else if (current !== null && current.filter !== topic) answers.push(refused('other_mode'))
@@ -86,7 +102,7 @@ export function decideSubscribe(
         break
     }
   }
-  return { kind: 'answer', answers, active: current }
+  return { kind: 'answer', answers, active: current, ordinary }
 }
 
 export type UnsubscribeDecision =

@@ -5,6 +5,7 @@ import { access, constants, mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { BrokerCounters } from '../broker/counters.js'
+import { PubSubCounters } from '../broker/pubsub/counters.js'
 import { createBroker } from '../broker/create-broker.js'
 import { createAdminServer } from '../core/admin/admin-server.js'
 import type { Readiness } from '../core/admin/readiness.js'
@@ -34,6 +35,7 @@ import {
   brokerMetrics,
   busMetrics,
   courierMetrics,
+  pubsubMetrics,
   queueMetrics,
   uplinkMetrics,
 } from './metric-tables.js'
@@ -108,11 +110,13 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const metrics = createMetrics()
   const courierCounters = new CourierCounters()
   const brokerCounters = new BrokerCounters()
+  const pubsubCounters = new PubSubCounters()
   const apiCounters = new ApiCounters()
   const busCounters = new LocalBusCounters()
   metrics.expose([
     ...courierMetrics(courierCounters),
     ...brokerMetrics(brokerCounters),
+    ...pubsubMetrics(pubsubCounters),
     ...apiMetrics(apiCounters),
     ...busMetrics(busCounters),
   ])
@@ -144,7 +148,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     (opened) => opened.close(),
   )
   readiness.addCheck({ name: 'store', check: () => store.mailbox.ping() })
-  const { mailbox, credentials, uplink } = store
+  const { mailbox, credentials, uplink, sessions } = store
   const security = await startSecurity({ config, where, env, folder, credentials, log, clock, metrics, lifecycle })
   const { tokens, keyring } = security
 
@@ -205,8 +209,10 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     couriers,
     tokens,
     credentials,
+    sessions,
     log,
     counters: brokerCounters,
+    pubsubCounters,
     limits: limits.broker,
     sockets: limits.sockets,
     clock,

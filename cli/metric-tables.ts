@@ -2,6 +2,7 @@
 // the unit test of this file says so.
 
 import type { BrokerCounters } from '../broker/counters.js'
+import type { PubSubCounters } from '../broker/pubsub/counters.js'
 import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
 import type { Metric } from '../core/metrics/metrics.js'
 import type { Uplink } from '../core/ports/uplink.js'
@@ -127,6 +128,22 @@ export function queueMetrics(queue: PushApi['queue']): readonly Metric[] {
     gauge('append_queue_messages', 'Messages handed to the store and not answered yet', () => queue.count),
     gauge('append_queue_bytes', 'Bytes handed to the store and not answered yet', () => queue.bytes),
     gauge('append_queue_age_seconds', 'How long the oldest of them waits', () => queue.age() / 1000),
+  ]
+}
+
+export function pubsubMetrics(p: PubSubCounters): readonly Metric[] {
+  return [
+    counter('pubsub_published_total', 'Messages of ordinary pub/sub taken, wills included', () => p.published),
+    counter('pubsub_sent_total', 'Messages of ordinary pub/sub sent', () => p.sent),
+    counter('pubsub_sent_again_total', 'Those of them with DUP', () => p.sentAgain),
+    counter('pubsub_wills_total', 'Wills published', () => p.willsPublished),
+    byLabel('pubsub_dropped_total', 'reason', 'Messages that did not reach a session', () => p.dropped),
+    counter('pubsub_sessions_expired_total', 'Sessions ended because nobody used them', () => p.sessionsExpired),
+    counter('pubsub_reloads_total', 'Times that the sessions were read again after a failed write', () => p.reloads),
+    gauge('pubsub_sessions', 'Sessions that are kept', () => p.storedSessions),
+    gauge('pubsub_subscriptions', 'Subscriptions to ordinary topics', () => p.subscriptions),
+    gauge('pubsub_retained', 'Retained messages', () => p.retained),
+    gauge('pubsub_retained_bytes', 'Bytes of their topics and payloads', () => p.retainedBytes),
   ]
 }
 

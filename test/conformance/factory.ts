@@ -4,6 +4,7 @@ import type { Test } from 'tap'
 import type { Clock } from '../../core/clock.js'
 import type { Credentials } from '../../core/ports/credentials.js'
 import type { Mailbox, MailboxLimits } from '../../core/ports/mailbox.js'
+import type { SessionStore } from '../../core/ports/session-store.js'
 import type { Uplink, UplinkLimits } from '../../core/ports/uplink.js'
 
 export interface StoreOptions {
@@ -33,6 +34,7 @@ export interface StoreHandle {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
+  readonly sessions: SessionStore
   /** Closes, and opens the same store again. */
   reopen(): Promise<void>
   /** As `reopen`, and the store has another generation afterwards, as if data might have gone. */

@@ -38,6 +38,9 @@ async function openInTemporaryFolder(durability: 'disk' | 'process', options: St
     get credentials() {
       return store.credentials
     },
+    get sessions() {
+      return store.sessions
+    },
     get uplink() {
       return store.uplink
     },

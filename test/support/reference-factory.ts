@@ -1,6 +1,7 @@
 import type { StoreFactory } from '../conformance/factory.js'
 import { systemClock } from '../../core/clock.js'
 import { ReferenceStore } from './reference-mailbox.js'
+import { createReferenceSessions, newSessionsState } from './reference-sessions.js'
 import { createReferenceUplink, type ReferenceUplinkState } from './reference-uplink.js'
 import { createReferenceCredentials, type ReferenceCredentialsState } from './reference-credentials.js'
 
@@ -17,13 +18,17 @@ export const referenceFactory: StoreFactory = {
     let mailbox = store.open()
     let credentials = createReferenceCredentials(state, clock)
     let uplink = openUplink()
+    const sessionsState = newSessionsState()
+    let sessions = createReferenceSessions(sessionsState, clock)
     async function reopen(): Promise<void> {
       await mailbox.close()
       await credentials.close()
       await uplink.close()
+      await sessions.close()
       mailbox = store.open()
       credentials = createReferenceCredentials(state, clock)
       uplink = openUplink()
+      sessions = createReferenceSessions(sessionsState, clock)
     }
     return {
       get mailbox() {
@@ -31,6 +36,9 @@ export const referenceFactory: StoreFactory = {
       },
       get credentials() {
         return credentials
+      },
+      get sessions() {
+        return sessions
       },
       get uplink() {
         return uplink

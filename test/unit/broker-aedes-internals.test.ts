@@ -7,10 +7,17 @@ import { SilentEmitter } from '../../broker/silent-emitter.js'
 import { StartupError } from '../../core/errors.js'
 
 async function startAedes(): Promise<Aedes> {
-  const persistence = new MailboxPersistence(
-    () => null,
-    () => {},
-  )
+  const persistence = new MailboxPersistence({
+    handshakes: {
+      acknowledged: () => false,
+      outgoingUpdate: async () => {},
+      incomingGetPacket: async (_client, packet) => packet,
+      incomingDelPacket: async () => {},
+    },
+    sessionPresent: () => false,
+    unknownAck: () => {},
+    failed: () => {},
+  })
   const aedes = new Aedes({ mq: new SilentEmitter(), persistence })
   await aedes.listen()
   t.teardown(() => new Promise<void>((resolve) => aedes.close(resolve)))

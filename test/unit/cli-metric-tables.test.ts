@@ -1,10 +1,12 @@
 import t, { type Test } from 'tap'
 import { BrokerCounters } from '../../broker/counters.js'
+import { PubSubCounters } from '../../broker/pubsub/counters.js'
 import {
   apiMetrics,
   brokerMetrics,
   busMetrics,
   courierMetrics,
+  pubsubMetrics,
   queueMetrics,
   uplinkMetrics,
 } from '../../cli/metric-tables.js'
@@ -44,10 +46,12 @@ function eachIsShown(t: Test, counters: object, metrics: readonly Metric[]): voi
 void t.test('metrics: every counter of every component is shown, once', async (t) => {
   const courier = new CourierCounters()
   const broker = new BrokerCounters()
+  const pubsub = new PubSubCounters()
   const api = new ApiCounters()
   const bus = new LocalBusCounters()
   eachIsShown(t, courier, courierMetrics(courier))
   eachIsShown(t, broker, brokerMetrics(broker))
+  eachIsShown(t, pubsub, pubsubMetrics(pubsub))
   eachIsShown(t, api, apiMetrics(api))
   eachIsShown(t, bus, busMetrics(bus))
 })
@@ -56,6 +60,7 @@ void t.test('metrics: names are unique and follow the conventions of Prometheus'
   const all = [
     ...courierMetrics(new CourierCounters()),
     ...brokerMetrics(new BrokerCounters()),
+    ...pubsubMetrics(new PubSubCounters()),
     ...apiMetrics(new ApiCounters()),
     ...busMetrics(new LocalBusCounters()),
     ...uplinkMetrics({ usage: { count: 1, bytes: 2 } }),

@@ -129,9 +129,14 @@ export class Engine {
     applyAging(state, now, { retentionMs: this.limits.retentionSeconds * 1000 }, this.ledger, this.disk)
   }
 
+  /** A number for something new, stored with the group that fills; never given twice. */
+  takeNumber(): number {
+    return this.#nextNumber++
+  }
+
   #create(device: string): InboxState {
     const group = this.groups.enter(true)
-    const state = new InboxState(device, this.#nextNumber++, this.clock.now(), randomId(), this.generation)
+    const state = new InboxState(device, this.takeNumber(), this.clock.now(), randomId(), this.generation)
     this.directory.add(state)
     this.ledger.touch(state)
     group.writes.push(() => {

@@ -44,9 +44,12 @@ function deleteGarbage(engine: Engine): void {
   groups.enter().writes.push(() => {
     const end = numberKey(number.readUIntBE(0, 6) + 1)
     let count = 0
-    for (const key of tables.messages.getKeys({ start: number, end, limit: DELETE })) {
-      void tables.messages.remove(Buffer.from(key))
-      count++
+    for (const table of [tables.messages, tables.sessionItems]) {
+      if (count >= DELETE) break
+      for (const key of table.getKeys({ start: number, end, limit: DELETE - count })) {
+        void table.remove(Buffer.from(key))
+        count++
+      }
     }
     count += dedup.forget(number, end, DELETE - count)
     if (count === 0) void tables.garbage.remove(number)

@@ -8,11 +8,13 @@ import type { Logger } from '../../log.js'
 import type { Credentials } from '../../ports/credentials.js'
 import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
+import type { SessionStore } from '../../ports/session-store.js'
 import { randomId } from '../../random-id.js'
 import { Engine, readNumber } from './engine.js'
 import { LmdbCredentials } from './lmdb-credentials.js'
 import { LmdbMailbox } from './lmdb-mailbox.js'
 import { LmdbUplink } from './lmdb-uplink.js'
+import { LmdbSessions } from './lmdb-sessions.js'
 import { takeLock } from './lock.js'
 import { startMaintenance } from './maintenance.js'
 import { metaKey, openTables, type Tables } from './tables.js'
@@ -41,6 +43,8 @@ export interface LmdbStore {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
+  /** Ordinary pub/sub. */
+  readonly sessions: SessionStore
   readonly generation: string
   /** Writes everything out, releases the folder. Idempotent. */
   close(): Promise<void>
@@ -75,18 +79,20 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
       const uplink = new LmdbUplink(engine, { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits })
       const maintenance = startMaintenance(engine, uplink)
       const credentials = new LmdbCredentials(engine)
+      const sessions = new LmdbSessions(engine)
       let closing: Promise<void> | null = null
       const close = async (): Promise<void> => {
         maintenance.stop()
         await mailbox.close()
         await credentials.close()
         await uplink.close()
+        await sessions.close()
         await engine.close()
         markClean(tables, options.log)
         await env.close()
         await lock.release()
       }
-      return { mailbox, credentials, uplink, generation, close: () => (closing ??= close()) }
+      return { mailbox, credentials, uplink, sessions, generation, close: () => (closing ??= close()) }
     } catch (error) {
       await lock.release()
       throw error

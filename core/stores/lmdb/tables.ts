@@ -1,5 +1,6 @@
 // The databases inside the environment, and all their keys.
 
+import { createHash } from 'node:crypto'
 import type { Database, RootDatabase } from 'lmdb'
 
 /**
@@ -13,6 +14,8 @@ import type { Database, RootDatabase } from 'lmdb'
  * - `keys`, `revocations`: see credentials.ts
  * - `uplink`: (time, counter) → uplinks that were stored together; see uplink-codec.ts
  * - `uplinkDedup`: two databases used in turn by day: hash of device and id → entry
+ * - `sessions`: client id → record; `session-items`: (session number, kind, …) → subscription, received id, queued message
+ * - `retained`: hash of the topic → message; `wills`: client id → message
  */
 export interface Tables {
   readonly env: RootDatabase<Buffer, Buffer>
@@ -27,6 +30,10 @@ export interface Tables {
   readonly revocations: Database<Buffer, Buffer>
   readonly uplink: Database<Buffer, Buffer>
   readonly uplinkDedup: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>]
+  readonly sessions: Database<Buffer, Buffer>
+  readonly sessionItems: Database<Buffer, Buffer>
+  readonly retained: Database<Buffer, Buffer>
+  readonly wills: Database<Buffer, Buffer>
 }
 
 export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
@@ -50,6 +57,10 @@ export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
     revocations: table('revocations'),
     uplink: table('uplink'),
     uplinkDedup: [table('uplink-dedup-0'), table('uplink-dedup-1')],
+    sessions: table('sessions'),
+    sessionItems: table('session-items'),
+    retained: table('retained'),
+    wills: table('wills'),
   }
 }
 
@@ -89,5 +100,42 @@ export function numberKey(number: number): Buffer {
   key.writeUIntBE(number, 0, 6)
   return key
 }
+
+/** What an item of a session is; also their order. */
+export const ITEM = { subscription: 1, received: 2, queued: 3 } as const
+
+/** u48 session number, u8 kind, 16 bytes of hash. */
+export function subscriptionKey(number: number, filter: string): Buffer {
+  const key = Buffer.allocUnsafe(23)
+  key.writeUIntBE(number, 0, 6)
+  key.writeUInt8(ITEM.subscription, 6)
+  key.set(textHash(filter), 7)
+  return key
+}
+
+/** u48 session number, u8 kind, u16 packet id. */
+export function receivedKey(number: number, packetId: number): Buffer {
+  const key = Buffer.allocUnsafe(9)
+  key.writeUIntBE(number, 0, 6)
+  key.writeUInt8(ITEM.received, 6)
+  key.writeUInt16BE(packetId, 7)
+  return key
+}
+
+/** u48 session number, u8 kind, u48 place in the queue. */
+export function queuedKey(number: number, place: number): Buffer {
+  const key = Buffer.allocUnsafe(13)
+  key.writeUIntBE(number, 0, 6)
+  key.writeUInt8(ITEM.queued, 6)
+  key.writeUIntBE(place, 7, 6)
+  return key
+}
+
+export const itemKind = (key: Buffer): number => key.readUInt8(6)
+export const itemPacketId = (key: Buffer): number => key.readUInt16BE(7)
+export const itemPlace = (key: Buffer): number => key.readUIntBE(7, 6)
+
+/** Topics and filters may be longer than a key. */
+export const textHash = (text: string): Buffer => createHash('sha256').update(text).digest().subarray(0, 16)
 
 export const metaKey = (name: string): Buffer => Buffer.from(name, 'latin1')

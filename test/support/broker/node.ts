@@ -1,6 +1,7 @@
 // A real node without its REST side: embedded store, local bus, couriers, broker. `push` is what the API does with a message.
 
 import type { Test } from 'tap'
+import { PubSubCounters } from '../../../broker/pubsub/counters.js'
 import { createBroker, type Broker, type BrokerOptions } from '../../../broker/create-broker.js'
 import { BrokerCounters } from '../../../broker/counters.js'
 import { createLocalBus } from '../../../core/bus/local/local-bus.js'
@@ -25,6 +26,7 @@ export interface TestNode {
   readonly tokens: DeviceTokens
   readonly counters: BrokerCounters
   readonly courierCounters: CourierCounters
+  readonly pubsubCounters: PubSubCounters
   token(device: string, ttlSeconds?: number): Promise<string>
   /** Appends texts in one call and sends the notices; the first and last seq. */
   push(device: string, ...payloads: Array<string | Uint8Array>): Promise<{ first: number; last: number }>
@@ -32,7 +34,7 @@ export interface TestNode {
 
 export interface TestNodeOptions {
   readonly courier?: Partial<CourierHostOptions>
-  readonly broker?: Partial<Pick<BrokerOptions, 'limits' | 'tokens' | 'credentials'>>
+  readonly broker?: Partial<Pick<BrokerOptions, 'limits' | 'pubsubLimits' | 'tokens' | 'credentials' | 'sessions'>>
   readonly couriers?: (couriers: CourierHost) => Pick<CourierHost, 'open'>
   readonly inboxMax?: number
 }
@@ -44,11 +46,12 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
   const log = createLogger({ level: 'silent' })
   const limits = { ...DEFAULT_MAILBOX_LIMITS, inboxMax: options.inboxMax ?? 20_000 }
   const store = await openLmdbStore({ path: t.testdir({}), durability: 'process', limits, log })
-  const { mailbox, credentials } = store
+  const { mailbox, credentials, sessions } = store
   const bus = createLocalBus()
   const tokens = createDeviceTokens({ secrets: [SECRET], maxTtlSeconds: 3_600, clock: systemClock })
   const counters = new BrokerCounters()
   const courierCounters = new CourierCounters()
+  const pubsubCounters = new PubSubCounters()
   const couriers = createCourierHost({ node: 'n1', mailbox, bus, log, counters: courierCounters, ...options.courier })
   await couriers.start()
   const broker = createBroker({
@@ -58,6 +61,8 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     couriers: options.couriers?.(couriers) ?? couriers,
     tokens,
     credentials,
+    sessions,
+    pubsubCounters,
     log,
     counters,
     ...options.broker,
@@ -83,6 +88,7 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     tokens,
     counters,
     courierCounters,
+    pubsubCounters,
     token: async (device, ttlSeconds = 600) => (await tokens.sign(device, ttlSeconds)).token,
     async push(device, ...payloads) {
       const items = payloads.map((payload): NewMessage => newMessage(device, payload))

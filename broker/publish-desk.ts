@@ -1,0 +1,110 @@
+// Takes the PUBLISH packets of one connection: each goes the road that the policy says, and is acknowledged in its turn, when
+// what it asks for is stored.
+
+import type { Logger } from '../core/log.js'
+import { allows, type Acl } from '../protocol/acl.js'
+import { AnswerQueue } from './answer-queue.js'
+import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
+import type { PublishPacket } from './packets.js'
+import type { OrdinaryClient } from './pubsub/client.js'
+import { encodePuback, encodePubrec } from './pubsub/encode.js'
+import { judgePublish, type PublishDenial, type Publisher } from './publish-policy.js'
+import { topicExcess, type TopicExcess, type TopicLimits } from './topic-limits.js'
+
+/** What is needed of the connection. */
+export interface PublishingConnection {
+  reply(packet: Buffer): void
+  close(reason: CloseReason): void
+  violated(error: ProtocolError): void
+  /** `busy` has become false. */
+  sessionIdle(): void
+}
+
+export interface PublishDeskOptions {
+  readonly device: string
+  readonly hasMailbox: boolean
+  readonly acl: Acl
+  readonly ordinary: OrdinaryClient
+  readonly connection: PublishingConnection
+  readonly limits: TopicLimits
+  readonly counters: BrokerCounters
+  readonly log: Logger
+}
+
+export class PublishDesk {
+  readonly #options: PublishDeskOptions
+  readonly #publisher: Publisher
+  /** Made by the first publish that is acknowledged. */
+  #answers: AnswerQueue | null = null
+
+  constructor(options: PublishDeskOptions) {
+    this.#options = options
+    const { device, hasMailbox, acl } = options
+    this.#publisher = { device, hasMailbox, mayPublish: (topic) => allows(acl.publish, topic) }
+  }
+
+  /** So much waits for the store that nothing more should come. */
+  get busy(): boolean {
+    return this.#answers?.busy === true
+  }
+
+  accept(packet: PublishPacket): void {
+    const { connection, limits } = this.#options
+    if (packet.qos > 0 && packet.messageId === 0) {
+      connection.violated('packet_id_0') // [MQTT-2.3.1-1]
+      return
+    }
+    const excess = topicExcess(packet.topic, limits)
+    if (excess !== null) {
+      this.#deny(packet.topic, excess)
+      return
+    }
+    const road = judgePublish(packet, this.#publisher)
+    switch (road.kind) {
+      case 'denied':
+        this.#deny(packet.topic, road.reason)
+        break
+      case 'control':
+      case 'uplink':
+        this.#deny(packet.topic, 'not_built')
+        break
+      case 'ordinary':
+        this.#publish(packet)
+        break
+    }
+  }
+
+  #publish(packet: PublishPacket): void {
+    const { connection, ordinary } = this.#options
+    if (packet.qos === 2 && !ordinary.mayHold(packet.messageId)) {
+      connection.violated('too_many_qos_2')
+      return
+    }
+    try {
+      this.#acknowledge(packet, ordinary.publish(packet))
+    } catch {
+      // Nothing was stored and nothing acknowledged: the client sends it again on its next connection.
+      connection.close('overload')
+    }
+  }
+
+  /** `stored` null: it is. Rejected: there is no acknowledgement, the connection ends. */
+  #acknowledge({ qos, messageId }: PublishPacket, stored: Promise<void> | null): void {
+    if (qos === 0) return
+    const { connection } = this.#options
+    this.#answers ??= new AnswerQueue({
+      reply: (packet) => connection.reply(packet),
+      unstored: () => connection.close('overload'),
+      answered: () => connection.sessionIdle(),
+    })
+    this.#answers.add(qos === 1 ? encodePuback(messageId) : encodePubrec(messageId), stored)
+  }
+
+  /** [MQTT-3.3.5-2] */
+  #deny(topic: string, denial: PublishDenial | TopicExcess): void {
+    const { connection, counters, device, log } = this.#options
+    counters.publishesDenied[denial]++
+    log.info({ device, topic, denial }, 'publish denied')
+    connection.close('publish_denied')
+  }
+}

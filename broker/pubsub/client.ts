@@ -1,0 +1,173 @@
+// One connection's side of ordinary pub/sub: takes its PUBLISH packets, and is the link of its session. Made when a connection
+// needs it: most devices use their mailbox alone.
+
+import type { OrdinaryMessage } from '../../core/model/ordinary-message.js'
+import { allows, grants, type Acl } from '../../protocol/acl.js'
+import type { CloseReason, SubackRefusal } from '../counters.js'
+import type { PublishPacket } from '../packets.js'
+import type { RequestedFilter } from '../subscribe-policy.js'
+import type { PubSub } from './hub.js'
+import type { OrdinarySession, SessionLink } from './session.js'
+
+/** What is needed of the connection. */
+export interface OrdinaryConnection {
+  readonly buffered: number
+  write(bytes: Buffer): void
+  close(reason: CloseReason): void
+}
+
+export interface OrdinaryClientOptions {
+  readonly hub: PubSub
+  readonly connection: OrdinaryConnection
+  readonly client: string
+  readonly clean: boolean
+  readonly acl: Acl
+}
+
+export class OrdinaryClient implements SessionLink {
+  readonly #hub: PubSub
+  readonly #connection: OrdinaryConnection
+  readonly #client: string
+  readonly #clean: boolean
+  readonly #acl: Acl
+  #session: OrdinarySession | null = null
+  #will: OrdinaryMessage | null = null
+  #resumed = false
+  /** CONNACK has left. */
+  #begun = false
+
+  constructor({ hub, connection, client, clean, acl }: OrdinaryClientOptions) {
+    this.#hub = hub
+    this.#connection = connection
+    this.#client = client
+    this.#clean = clean
+    this.#acl = acl
+  }
+
+  // --- session
+
+  /**
+   * Takes up the stored session, or ends it [MQTT-3.1.2-4], [MQTT-3.1.2-6], and keeps the will. Null: done. Throws
+   * StoreUnavailable, or rejects with it.
+   */
+  open(will: OrdinaryMessage | null): Promise<void> | null {
+    const isGranted = (filter: string): boolean => grants(this.#acl.subscribe, filter)
+    const ended = this.#clean ? this.#hub.end(this.#client) : null
+    if (!this.#clean) this.#session = this.#hub.resume(this.#client, this, isGranted)
+    this.#resumed = this.#session !== null
+    if (will === null) return ended
+    this.#will = will
+    const kept = this.#hub.wills.keep(this.#client, this, will)
+    return ended === null ? kept : Promise.all([ended, kept]).then(() => {})
+  }
+
+  /** There was a stored session. */
+  get resumed(): boolean {
+    return this.#resumed
+  }
+
+  /** It has a session, so that handshakes may be under way. */
+  get active(): boolean {
+    return this.#session !== null
+  }
+
+  /** CONNACK has left: delivery may begin. */
+  begin(): void {
+    this.#begun = true
+    this.#session?.begin()
+  }
+
+  /** The connection has ended; `disconnected`: with a DISCONNECT. */
+  end(disconnected: boolean): void {
+    const session = this.#session
+    this.#session = null
+    if (session !== null && session.link === this) this.#hub.detach(session)
+    const will = this.#will
+    this.#will = null
+    if (will === null) return
+    if (disconnected || !this.#begun)
+      this.#hub.wills.forget(this.#client, this) // [MQTT-3.1.2-10]
+    else this.#hub.wills.publish(this.#client, this, will) // [MQTT-3.1.2-8]
+  }
+
+  #obtain(): OrdinarySession {
+    this.#session ??= this.#hub.obtain(this.#client, !this.#clean, this)
+    return this.#session
+  }
+
+  /** Why a subscription is refused; null: it may be made. */
+  refuses(filter: string): SubackRefusal | null {
+    if (!grants(this.#acl.subscribe, filter)) return 'no_grant'
+    const { limits, counters } = this.#hub
+    const full = this.#session === null && !this.#clean && counters.storedSessions >= limits.sessionsMax
+    return full ? 'sessions_full' : null
+  }
+
+  /** See PubSub. */
+  subscribe(filters: readonly RequestedFilter[]): Promise<void> | null {
+    return this.#hub.subscribe(
+      this.#obtain(),
+      filters.map(({ topic, qos }) => ({ filter: topic, qos })),
+    )
+  }
+
+  unsubscribe(filters: readonly string[]): Promise<void> | null {
+    return this.#session === null ? null : this.#hub.unsubscribe(this.#session, filters)
+  }
+
+  // --- link of the session
+
+  get buffered(): number {
+    return this.#connection.buffered
+  }
+
+  write(bytes: Buffer): void {
+    this.#connection.write(bytes)
+  }
+
+  close(reason: CloseReason): void {
+    this.#connection.close(reason)
+  }
+
+  mayReceive(topic: string): boolean {
+    return allows(this.#acl.subscribe, topic)
+  }
+
+  /** What was written has left. */
+  drained(): void {
+    this.#session?.pump()
+  }
+
+  // --- publishing
+
+  /** Whether one more QoS 2 message may wait for its PUBREL; one that is sent again does already. */
+  mayHold(packetId: number): boolean {
+    const received = this.#session?.received
+    return received === undefined || received.has(packetId) || received.size < this.#hub.limits.receivedMax
+  }
+
+  /** A PUBLISH to a topic that is granted. Null or the promise: stored. Throws StoreUnavailable, or rejects with it. */
+  publish(packet: PublishPacket): Promise<void> | null {
+    if (packet.qos === 0) this.#publishAtMostOnce(packet)
+    if (packet.qos === 1) return this.#hub.publish(packet)
+    return packet.qos === 2 ? this.#publishExactlyOnce(packet) : null
+  }
+
+  #publishAtMostOnce(packet: PublishPacket): void {
+    const lost = (): void => {
+      this.#hub.counters.dropped.store_unavailable++
+    }
+    try {
+      this.#hub.publish(packet)?.catch(lost)
+    } catch {
+      lost()
+    }
+  }
+
+  /** [MQTT-4.3.3-2]: the packet id is noted with the message in one step, so that neither is there without the other. */
+  #publishExactlyOnce(packet: PublishPacket): Promise<void> | null {
+    const session = this.#obtain()
+    const packetId = packet.messageId
+    return session.received.has(packetId) ? null : this.#hub.publish(packet, { received: { session, packetId } })
+  }
+}
