@@ -202,7 +202,7 @@ export class MailboxSession {
   #deliver(active: MailboxSubscription): void {
     const { mailbox } = this.#options
     mailbox?.transport.setMode(active.mode)
-    mailbox?.courier.begin()
+    mailbox?.courier.begin('plain')
   }
 
   #count(packet: SubscribePacket, answers: readonly FilterAnswer[]): void {

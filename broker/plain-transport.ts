@@ -1,5 +1,5 @@
 import type { StoredMessage } from '../core/model/message.js'
-import type { Delivery, DeviceTransport } from '../courier/device-transport.js'
+import type { DeviceTransport } from '../courier/device-transport.js'
 import type { CloseCode } from '../protocol/codes.js'
 import type { BrokerCounters } from './counters.js'
 import type { Output } from './output.js'
@@ -24,19 +24,15 @@ export class PlainTransport implements DeviceTransport {
     this.#encoder.mode = mode
   }
 
-  send(deliveries: readonly Delivery[]): void {
-    for (const delivery of deliveries) {
-      if (delivery.kind === 'message') {
-        this.sendMessage(delivery.epoch, delivery.message, delivery.packetId, delivery.redelivered)
-      }
-    }
-  }
-
-  sendMessage(_epoch: string, message: StoredMessage, packetId: number, redelivered: boolean): void {
+  sendMessage(_log: string, _epoch: string, message: StoredMessage, packetId: number, redelivered: boolean): void {
     this.#output.write(this.#encoder.encode(message, packetId, redelivered))
     this.#counters.publishesSent++
     if (redelivered) this.#counters.publishesRedelivered++
   }
+
+  sendWelcome(): void {}
+  sendReset(): void {}
+  sendGap(): void {}
 
   bufferedBytes(): number {
     return this.#output.buffered

@@ -194,6 +194,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     log,
     counters: courierCounters,
     window: config.window,
+    windowMax: config.windowMax,
     sweepIntervalMs: config.sweepInterval,
   })
   await lifecycle.step(

@@ -38,6 +38,18 @@ export function courierMetrics(c: CourierCounters): readonly Metric[] {
       () => c.acksOfUnknownEpochs,
     ),
     counter(
+      'acks_unknown_log_total',
+      'Acknowledgements of a log that the device does not have',
+      () => c.acksOfUnknownLogs,
+    ),
+    byLabel(
+      'hellos_total',
+      'position',
+      'Hellos of stream mode, by what the store made of their position',
+      () => c.hellos,
+    ),
+    byLabel('gaps_told_total', 'reason', 'Gaps that devices in stream mode were told of', () => c.gapsTold),
+    counter(
       'acks_dropped_total',
       'Acknowledgements that could not be stored after their connection ended',
       () => c.acksDropped,
@@ -49,7 +61,11 @@ export function courierMetrics(c: CourierCounters): readonly Metric[] {
     ),
     counter('notices_missed_total', 'Messages found by a read or sweep before a notice of them', () => c.noticesMissed),
     counter('store_reads_total', 'Pages read for delivery', () => c.reads),
-    counter('store_read_errors_total', 'Pages that could not be read', () => c.readErrors),
+    counter(
+      'store_read_errors_total',
+      'Pages that could not be read, and hellos that could not be looked up',
+      () => c.readErrors,
+    ),
     counter('ack_flushes_total', 'Batches of acknowledgements stored', () => c.flushes),
     counter('ack_flush_errors_total', 'Batches of acknowledgements that could not be stored', () => c.flushErrors),
     counter('store_ping_errors_total', 'Questions whether the store answers that failed', () => c.pingErrors),

@@ -96,8 +96,13 @@ export class AckFlusher {
       const item = courier.machine.takeFlush()
       if (item === null) continue
       asked.push(courier)
-      const { position, sent } = item
-      items.push(sent === null ? { device: courier.device, position } : { device: courier.device, position, sent })
+      const { position, sent, received } = item
+      items.push({
+        device: courier.device,
+        position,
+        ...(sent === null ? {} : { sent }),
+        ...(received === null ? {} : { received }),
+      })
     }
     if (items.length === 0) return true
     const askedAt = clock.monotonic()

@@ -1,4 +1,5 @@
-// What one connection's device acknowledged in one log, what was put on the wire there, and how much of both the store has.
+// What one connection's device acknowledged in one log, what was put on the wire there and received, and how much of that the
+// store has.
 
 import type { Position } from '../core/model/message.js'
 import type { FlushItem } from './machine-types.js'
@@ -13,12 +14,17 @@ export class AckLedger {
   again = false
   /** A flush is on its way to the store. */
   flushing = false
+  /** An ack of an epoch that this connection does not deliver (any more): handled before a reset, say. Told once. */
+  other: Position | null = null
 
-  /** The last message put on the wire, and how far the store was told of it. The empty epoch: none. */
+  /** The last message put on the wire, the last one received, and how far the store was told. The empty epoch: none. */
   wireEpoch = ''
   wireSeq = 0
+  receivedEpoch = ''
+  receivedSeq = 0
   toldEpoch = ''
   toldSeq = 0
+  toldReceived = 0
 
   /** The low-water mark moves over `messages` more. */
   acked(epoch: string, seq: number, messages: number): void {
@@ -27,9 +33,28 @@ export class AckLedger {
     this.unflushed += messages
   }
 
+  /** The same by a position that a device names, which may be old: then false. */
+  ackedUpTo(epoch: string, seq: number, messages: number): boolean {
+    if (epoch === this.ackedEpoch && seq <= this.ackedSeq) return false
+    this.acked(epoch, seq, Math.max(1, messages))
+    return true
+  }
+
+  /** An ack beside the low-water mark. False: it is the last one again. */
+  aside(epoch: string, seq: number): boolean {
+    if (this.other?.epoch === epoch && this.other.seq === seq) return false
+    this.other = { epoch, seq }
+    return true
+  }
+
   onWire(epoch: string, seq: number): void {
     this.wireEpoch = epoch
     this.wireSeq = seq
+  }
+
+  onReceived(epoch: string, seq: number): void {
+    this.receivedEpoch = epoch
+    this.receivedSeq = seq
   }
 
   get position(): Position | null {
@@ -37,11 +62,11 @@ export class AckLedger {
   }
 
   get wireUntold(): boolean {
-    return this.wireSeq !== this.toldSeq || this.wireEpoch !== this.toldEpoch
+    return this.wireSeq !== this.toldSeq || this.wireEpoch !== this.toldEpoch || this.receivedSeq !== this.toldReceived
   }
 
   get acksWait(): boolean {
-    return this.unflushed > 0 || this.again
+    return this.unflushed > 0 || this.again || this.other !== null
   }
 
   /** Acks wait for the store, or are on their way to it. */
@@ -52,15 +77,23 @@ export class AckLedger {
   /** What to tell the store; null when there is nothing, or a flush is on its way. */
   take(): FlushItem | null {
     if (this.flushing || !(this.acksWait || this.wireUntold)) return null
-    const sent = this.wireUntold ? { epoch: this.wireEpoch, seq: this.wireSeq } : null
-    // Never the position that the connection began at: it may stand on exceptions that a failover takes back.
-    const acked = this.acksWait ? this.position : null
-    this.toldEpoch = this.wireEpoch
-    this.toldSeq = this.wireSeq
     this.flushing = true
+    if (this.other !== null) {
+      const position = this.other
+      this.other = null
+      return { position, sent: null, received: null }
+    }
+    const { wireEpoch, wireSeq, receivedEpoch, receivedSeq } = this
+    const sent = wireSeq !== this.toldSeq || wireEpoch !== this.toldEpoch ? { epoch: wireEpoch, seq: wireSeq } : null
+    const received = receivedSeq === this.toldReceived ? null : { epoch: receivedEpoch, seq: receivedSeq }
+    // Never the position that the connection began at: it may stand on exceptions that a failover takes back.
+    const acked = this.unflushed > 0 || this.again ? this.position : null
+    this.toldEpoch = wireEpoch
+    this.toldSeq = wireSeq
+    this.toldReceived = receivedSeq
     this.again = false
     this.unflushed = 0
-    return { position: acked ?? { epoch: this.wireEpoch, seq: 0 }, sent }
+    return { position: acked ?? { epoch: wireEpoch, seq: 0 }, sent, received }
   }
 
   done(): void {
@@ -73,5 +106,6 @@ export class AckLedger {
     this.again = this.ackedEpoch !== ''
     this.toldEpoch = ''
     this.toldSeq = 0
+    this.toldReceived = 0
   }
 }

@@ -2,14 +2,15 @@
 //
 // A connection's life, as its broker conducts it:
 //   1. `open` when the device is authenticated, before CONNACK. It may take up to the kick time (250 ms) twice.
-//   2. `begin` for a mailbox subscription (after SUBACK), `pause` for UNSUBSCRIBE.
-//   3. `acked`, `heard`, `drained` as things happen; none of them throws, all return at once, and messages may be handed
-//      to the transport inside `begin`, `acked` and `drained`.
+//   2. `begin` for a mailbox subscription (after SUBACK), `pause` for UNSUBSCRIBE; in stream mode `hello` follows.
+//   3. `acked` (plain mode), `ackedUpTo` and `received` (stream mode), `heard`, `drained` as things happen; none of them
+//      throws, all return at once, and messages may be handed to the transport inside any of these but `heard`.
 //   4. `ended` exactly when the *socket* has closed, whoever closed it. A courier that is never told so keeps its claim.
 // The courier itself calls `transport.close(code)`: after its acks are stored and its claim is released, or when the grace
 // time (1 s) is over. PUBACKs that come until then still count: go on calling `acked`.
 
 import type { CloseCode } from '../protocol/codes.js'
+import type { WirePosition } from '../protocol/frames/frame-types.js'
 import type { DeviceTransport } from './device-transport.js'
 
 export interface OpenRequest {
@@ -19,20 +20,40 @@ export interface OpenRequest {
   isAlive(): boolean
 }
 
+/** What a stream device says first. */
+export interface CourierHello {
+  /** By log: up to where it has handled everything. Logs that it knows nothing of are absent. */
+  readonly cursors: ReadonlyMap<string, WirePosition>
+  /** How many messages it takes at one time; granted up to the node's limit. */
+  readonly window: number
+}
+
 /** A device's connection: owns the claim from `CourierHost.open` until `ended` or `close`. */
 export interface Courier {
   readonly device: string
   readonly claimId: string
   /** The mailbox filter that the device's clean=false session kept, as read with the claim. */
   readonly keptSubscription: string | null
-  /** The device has a mailbox subscription: deliver. Idempotent; after `pause` goes on where it stopped. */
-  begin(): void
+  /**
+   * The device has a mailbox subscription: deliver; in stream mode after its hello. Idempotent; after `pause` goes on where it
+   * stopped. The mode of a connection never changes between plain and stream.
+   */
+  begin(mode: 'plain' | 'stream'): void
+  /**
+   * Stream mode: resumes from where the device says, answered by `DeviceTransport.welcome`. False: it does not belong here (a
+   * second one, or no stream subscription).
+   */
+  hello(hello: CourierHello): boolean
   /** UNSUBSCRIBE: sends nothing more; acks in flight still count. */
   pause(): void
   /** Keeps or forgets the subscription in the device record. Rejects with a PostriderError when the store cannot. */
   keepSubscription(filter: string | null): Promise<void>
   /** A PUBACK. False: unknown packet id, ignored and counted. */
   acked(packetId: number): boolean
+  /** An ack frame of a stream device: all up to the position is handled. False: it is too early, before the welcome. */
+  ackedUpTo(log: string, position: WirePosition): boolean
+  /** A stream device has received all of the log up to the position. */
+  received(log: string, epoch: string, seq: number): void
   /** The transport's buffer went below its limit again. */
   drained(): void
   /** Bytes came from the device, or bytes left the full buffer to it: it is alive. Cheap, called for every chunk. */

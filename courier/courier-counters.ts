@@ -1,8 +1,12 @@
 import type { CloseCode } from '../protocol/codes.js'
+import type { GapReason } from '../protocol/frames/frame-types.js'
 
 /** What a sweep can find. `close`: the claim is gone; the others as in the comments of `CourierMachine.swept`. */
 export const SWEEP_FINDINGS = ['close', 'look', 'head', 'ack', 'resync'] as const
 export type SweepFinding = (typeof SWEEP_FINDINGS)[number]
+
+/** What the store made of the position in a hello; see ResumeResult. */
+export type HelloFinding = 'none' | 'valid' | 'past' | 'unknown'
 
 /** Plain numbers since the node's start, incremented in place; the metrics endpoint reads them. */
 export class CourierCounters {
@@ -26,6 +30,8 @@ export class CourierCounters {
   flushErrors = 0
   /** Acks of an epoch that the log does not know: ignored by the store. */
   acksOfUnknownEpochs = 0
+  /** Ack frames that name a log which is none of the device's: ignored. */
+  acksOfUnknownLogs = 0
   /** Acks given up because the store refused them for too long after their connection had ended: repeats, no loss. */
   acksDropped = 0
   /** Connections closed by the server, by code. */
@@ -45,6 +51,10 @@ export class CourierCounters {
   staleClaims = 0
   /** Releases given up: the claim stays until the device's next connection. */
   releasesFailed = 0
+  /** Hellos of stream devices that were answered, by what the store made of the position in them. */
+  readonly hellos: Record<HelloFinding, number> = { none: 0, valid: 0, past: 0, unknown: 0 }
+  /** Gaps that stream devices were told of, by reason. */
+  readonly gapsTold: Record<GapReason, number> = { overflow: 0, retention: 0, 'handled-elsewhere': 0 }
   /** Complete sweeps of the node. */
   sweeps = 0
   sweepErrors = 0

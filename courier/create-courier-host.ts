@@ -10,12 +10,14 @@ import { NodeCourierHost } from './courier-host.js'
 import type { HostedCourier } from './hosted-courier.js'
 import type { NodeServices } from './node-services.js'
 import { ReadPump } from './read-pump.js'
+import { PACKET_IDS } from './send-window.js'
 import { StoreContact } from './store-contact.js'
 import { Sweeper } from './sweeper.js'
 
 /** Defaults of the settings in CourierHostOptions. */
 export const COURIER_DEFAULTS = {
   window: 64,
+  windowMax: 1024,
   windowBytes: 1024 * 1024,
   pageMessages: 64,
   pageBytes: 256 * 1024,
@@ -23,6 +25,7 @@ export const COURIER_DEFAULTS = {
   bufferLimit: 256 * 1024,
   fullBufferMs: 10_000,
   unackedMs: 60_000,
+  helloMs: 10_000,
   ackDelayMs: 150,
   sweepIntervalMs: 10_000,
   kickTimeoutMs: 250,
@@ -47,6 +50,8 @@ export interface CourierHostOptions {
   readonly counters?: CourierCounters
   /** Messages in flight to one device, 1–1,024. Default 64. */
   readonly window?: number
+  /** The most messages in flight that a stream device may ask for, 1–32,768. Default 1,024. */
+  readonly windowMax?: number
   /** Bytes in flight to one device (by `messageSize`); one message always fits. Default 1 MiB. */
   readonly windowBytes?: number
   /** Messages of one page. Default: 64, or the window if that is larger. */
@@ -61,6 +66,8 @@ export interface CourierHostOptions {
   readonly fullBufferMs?: number
   /** Milliseconds with messages in flight and no byte from the device, until the connection is closed. Default 60,000. */
   readonly unackedMs?: number
+  /** Milliseconds that a stream device has for its hello. Default 10,000. */
+  readonly helloMs?: number
   /** Milliseconds that an ack waits for others before it is stored. Default 150: with the store's time at most 200. */
   readonly ackDelayMs?: number
   /** Milliseconds within which a message whose notice was lost is found (G9). Default 10,000. */
@@ -99,12 +106,14 @@ export function createCourierHost(options: CourierHostOptions): CourierHost {
       counters,
       limits: {
         window: settings.window,
+        windowMax: settings.windowMax,
         windowBytes: settings.windowBytes,
         pageMessages: options.pageMessages ?? Math.max(settings.window, COURIER_DEFAULTS.pageMessages),
         pageBytes: settings.pageBytes,
         bufferLimit: settings.bufferLimit,
         fullBufferMs: settings.fullBufferMs,
         unackedMs: settings.unackedMs,
+        helloMs: settings.helloMs,
       },
     },
     contact: new StoreContact({
@@ -145,10 +154,14 @@ export function createCourierHost(options: CourierHostOptions): CourierHost {
 
 function checkSettings({
   window,
+  windowMax,
   sweepIntervalMs,
   tickMs,
-}: Required<Pick<CourierHostOptions, 'window' | 'sweepIntervalMs' | 'tickMs'>>): void {
+}: Required<Pick<CourierHostOptions, 'window' | 'windowMax' | 'sweepIntervalMs' | 'tickMs'>>): void {
   if (!Number.isInteger(window) || window < 1 || window > 1024) throw new RangeError('window must be 1 to 1024')
+  if (!Number.isInteger(windowMax) || windowMax < 1 || windowMax > PACKET_IDS) {
+    throw new RangeError(`windowMax must be 1 to ${PACKET_IDS}`)
+  }
   if (!(sweepIntervalMs > 0)) throw new RangeError('sweepIntervalMs must be above 0')
   if (!(tickMs > 0)) throw new RangeError('tickMs must be above 0')
 }

@@ -8,6 +8,8 @@ export const Hold = {
   socketFull: 2,
   /** The node could not confirm its claims in time (G7): somebody else may own the device. */
   claimsUnconfirmed: 4,
+  /** A stream device has not said where it wants to go on, or the store has not answered yet: nothing precedes welcome. */
+  noWelcome: 8,
 } as const
 
 export type Hold = (typeof Hold)[keyof typeof Hold]

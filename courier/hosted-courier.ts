@@ -3,10 +3,12 @@
 
 import { type ClaimGranted } from '../core/ports/mailbox.js'
 import type { Notice } from '../core/ports/bus.js'
-import type { StoredMessage } from '../core/model/message.js'
+import type { Position, StoredMessage } from '../core/model/message.js'
 import type { CloseCode } from '../protocol/codes.js'
+import type { GapReason, WirePosition } from '../protocol/frames/frame-types.js'
+import { inboxLog } from '../protocol/log-names.js'
 import { atMost, backoffMs, pause } from './backoff.js'
-import type { Courier } from './courier-api.js'
+import type { Courier, CourierHello } from './courier-api.js'
 import type { DeviceTransport } from './device-transport.js'
 import { CourierMachine } from './machine.js'
 import type { CourierEffects } from './machine-types.js'
@@ -15,7 +17,14 @@ import type { NodeServices } from './node-services.js'
 const RELEASE_ATTEMPTS = 5
 
 /** Stands in for the transport of a connection that is over, so that nothing of the socket is kept. */
-const GONE: DeviceTransport = { send() {}, sendMessage() {}, bufferedBytes: () => 0, close() {} }
+const GONE: DeviceTransport = {
+  sendMessage() {},
+  sendWelcome() {},
+  sendReset() {},
+  sendGap() {},
+  bufferedBytes: () => 0,
+  close() {},
+}
 
 export class HostedCourier implements Courier, CourierEffects {
   readonly device: string
@@ -28,6 +37,8 @@ export class HostedCourier implements Courier, CourierEffects {
   lateFailures = 0
 
   private readonly node: NodeServices
+  /** The inbox's name in frames; a plain device has no use for it. */
+  private log = ''
   private transport: DeviceTransport
   private farewell: Promise<void> | undefined = undefined
 
@@ -41,9 +52,15 @@ export class HostedCourier implements Courier, CourierEffects {
 
   // ----- what the broker calls (courier-api.ts) ------------------------------------------------------------------------
 
-  begin(): void {
+  begin(mode: 'plain' | 'stream'): void {
     this.node.contact.check()
-    this.machine.begin()
+    this.machine.begin(mode)
+  }
+
+  hello({ cursors, window }: CourierHello): boolean {
+    this.log = inboxLog(this.device)
+    const place = cursors.get(this.log)
+    return this.machine.hello(place === undefined ? null : { epoch: place[0], seq: place[1] }, window)
   }
 
   pause(): void {
@@ -61,6 +78,19 @@ export class HostedCourier implements Courier, CourierEffects {
   acked(packetId: number): boolean {
     if (this.machine.pageWaits) this.node.contact.check()
     return this.machine.acked(packetId)
+  }
+
+  ackedUpTo(log: string, [epoch, seq]: WirePosition): boolean {
+    if (log !== this.log) {
+      this.node.counters.acksOfUnknownLogs++
+      return true
+    }
+    if (this.machine.pageWaits) this.node.contact.check()
+    return this.machine.ackedUpTo({ epoch, seq })
+  }
+
+  received(log: string, epoch: string, seq: number): void {
+    if (log === this.log) this.machine.received(epoch, seq)
   }
 
   drained(): void {
@@ -104,8 +134,22 @@ export class HostedCourier implements Courier, CourierEffects {
 
   // ----- effects of the machine ----------------------------------------------------------------------------------------
 
-  sendMessage(epoch: string, message: StoredMessage, packetId: number, redelivered: boolean): void {
-    this.transport.sendMessage(epoch, message, packetId, redelivered)
+  sendMessage(epoch: string, message: StoredMessage, packetId: number, redelivered: boolean, prev: number): void {
+    this.transport.sendMessage(this.log, epoch, message, packetId, redelivered, prev)
+  }
+
+  sendWelcome(position: Position, head: number): void {
+    const { node, claimId } = this
+    const logs = new Map([[this.log, { position, head }]])
+    this.transport.sendWelcome({ time: node.clock.now(), node: node.node, session: claimId, logs })
+  }
+
+  sendReset(position: Position, head: number): void {
+    this.transport.sendReset(this.log, { position, head })
+  }
+
+  sendGap(epoch: string, from: number, to: number, reason: GapReason): void {
+    this.transport.sendGap(this.log, epoch, from, to, reason)
   }
 
   bufferedBytes(): number {

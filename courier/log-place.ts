@@ -10,6 +10,10 @@ export class LogPlace {
   /** The position: everything up to it was sent on this connection, or is never to be. */
   epoch = ''
   sent = 0
+  /** The highest seq that a stream device was told of (welcome, gap, message): `prev` of what comes next. */
+  told = 0
+  /** The highest seq that the device itself has acknowledged, sent to it or not. */
+  ownAcks = 0
   /** What is known of the end of the log; only a read's answer sets it as a fact, notices and sweeps give hints. */
   lastEpoch = ''
   head = 0
@@ -22,7 +26,7 @@ export class LogPlace {
 
   start(position: Position, head: number, lastEpoch: string): void {
     this.epoch = position.epoch
-    this.sent = position.seq
+    this.sent = this.told = position.seq
     this.head = head
     this.lastEpoch = lastEpoch
   }

@@ -7,7 +7,8 @@
 
 import type { Claim, PageEntry, ReadResult } from '../core/ports/mailbox.js'
 import { messageSize, type Position, type StoredMessage } from '../core/model/message.js'
-import type { CloseCode } from '../protocol/codes.js'
+import type { CloseCode, ExceptionReason } from '../protocol/codes.js'
+import type { GapReason } from '../protocol/frames/frame-types.js'
 import { AckLedger } from './ack-ledger.js'
 import { Hold } from './holds.js'
 import { LogPlace } from './log-place.js'
@@ -33,6 +34,10 @@ export class DeliveryMachine {
   protected generation = ''
   protected readonly acks = new AckLedger()
   protected readonly stall = new StallWatch()
+  /** Messages that may be in flight. */
+  protected windowSize: number
+  /** A stream device: it is told of gaps. */
+  protected tells = false
 
   protected readonly context: MachineContext
   protected readonly effects: CourierEffects
@@ -43,6 +48,7 @@ export class DeliveryMachine {
     this.window = new SendWindow(firstPacketId)
     this.context = context
     this.effects = effects
+    this.windowSize = context.limits.window
   }
 
   get state(): CourierState {
@@ -105,7 +111,7 @@ export class DeliveryMachine {
     const { pageMessages, pageBytes } = this.context.limits
     return {
       position: { epoch: this.place.epoch, seq: this.place.sent },
-      maxMessages: pageMessages,
+      maxMessages: Math.max(pageMessages, this.windowSize),
       maxBytes: pageBytes,
     }
   }
@@ -121,7 +127,7 @@ export class DeliveryMachine {
     this.place.learn(result.head, result.lastEpoch)
     // What a held courier gets is read again later: a claim that is in doubt may have ended before this was read, and a
     // device that is not subscribed may stay so for long.
-    if ((this.holds & (Hold.claimsUnconfirmed | Hold.notSubscribed)) !== 0) return
+    if ((this.holds & ~Hold.socketFull) !== 0) return
     this.page = result.entries
     this.pageEnd = result.next
     this.pageAt = 0
@@ -160,7 +166,17 @@ export class DeliveryMachine {
   protected hasRoom(size: number): boolean {
     const { limits } = this.context
     const { count, bytes } = this.window
-    return count === 0 || (count < limits.window && bytes + size <= limits.windowBytes)
+    return count === 0 || (count < this.windowSize && bytes + size <= limits.windowBytes)
+  }
+
+  /** What a message says came before it, so that the device finds out when a frame is missing. */
+  protected prev(): number {
+    return this.place.told
+  }
+
+  /** An exception that the device is told of; the others only lengthen the step. */
+  protected isTold(reason: ExceptionReason): reason is 'overflow' | 'retention' {
+    return reason === 'overflow' || reason === 'retention'
   }
 
   /** Only a stored successor under the generation of the claim shows that another connection took over (design, 3). */
@@ -197,11 +213,13 @@ export class DeliveryMachine {
     const { counters, limits } = this.context
     if (window.count === 0) this.stall.stir()
     const packetId = window.push(epoch, message.seq, size)
+    const prev = this.prev()
     place.advance(epoch, message.seq)
+    place.told = message.seq
     this.acks.onWire(epoch, message.seq)
     counters.sent++
     if (redelivered) counters.redelivered++
-    this.effects.sendMessage(epoch, message, packetId, redelivered)
+    this.effects.sendMessage(epoch, message, packetId, redelivered, prev)
     if (this.effects.bufferedBytes() >= limits.bufferLimit) this.socketIsFull()
   }
 
@@ -225,6 +243,7 @@ export class DeliveryMachine {
       const entry = page[this.pageAt]
       if (entry === undefined) break
       if (entry.kind === 'exception') {
+        if (this.tells && !this.tellException(entry)) return false
         place.advance(entry.epoch, entry.to)
       } else {
         if (this.holds !== 0) return false
@@ -233,12 +252,46 @@ export class DeliveryMachine {
           this.context.counters.windowWaits++
           return false
         }
+        if (this.tells) this.tellLeftOut(entry.epoch, entry.message.seq)
         this.send(entry.epoch, entry.message, size, entry.redelivered)
       }
     }
-    if (this.pageEnd !== undefined) place.advance(this.pageEnd.epoch, this.pageEnd.seq)
+    if (this.pageEnd !== undefined) {
+      if (this.tells && this.pageEnd.seq > place.sent) {
+        if (this.holds !== 0) return false
+        this.tellLeftOut(this.pageEnd.epoch, this.pageEnd.seq + 1)
+      }
+      place.advance(this.pageEnd.epoch, this.pageEnd.seq)
+    }
     this.dropPage()
     return true
+  }
+
+  /** False: nothing may be sent now. */
+  private tellException({ epoch, from, to, reason }: Extract<PageEntry, { kind: 'exception' }>): boolean {
+    const told = this.isTold(reason)
+    if (!told && from <= Math.max(this.place.sent, this.place.ownAcks) + 1) return true
+    if (this.holds !== 0) return false
+    this.tellLeftOut(epoch, from)
+    if (told) this.tellGap(epoch, from, to, reason)
+    return true
+  }
+
+  /** A page leaves out what the cursor has passed meanwhile. If not by this device's own acks, somebody else handled it. */
+  private tellLeftOut(epoch: string, next: number): void {
+    const from = Math.max(this.place.sent, this.place.ownAcks) + 1
+    if (from < next) this.tellGap(epoch, from, next - 1, 'handled-elsewhere')
+  }
+
+  private tellGap(epoch: string, from: number, to: number, reason: GapReason): void {
+    this.place.told = to
+    this.context.counters.gapsTold[reason]++
+    this.effects.sendGap(epoch, from, to, reason)
+  }
+
+  /** The store is to be asked for something. */
+  protected hasQuestion(): boolean {
+    return this.shouldRead()
   }
 
   private shouldRead(): boolean {
@@ -247,7 +300,7 @@ export class DeliveryMachine {
   }
 
   protected askIfNeeded(): void {
-    if (this.asked || !this.shouldRead()) return
+    if (this.asked || !this.hasQuestion()) return
     this.asked = true
     this.effects.wantRead()
   }

@@ -15,17 +15,17 @@
 // Beside the state stands the set of holds (holds.ts): while it is not empty nothing is read or sent; acks always count.
 //
 // An ack moves the cursor contiguously over what this connection was sent (send-window.ts), so exceptions leave no gap.
-// machine-delivery.ts says what order rests on.
+// machine-delivery.ts says what order rests on, machine-resume.ts what stream mode adds.
 
 import type { ClaimGranted, HeadResult } from '../core/ports/mailbox.js'
 import type { Position } from '../core/model/message.js'
 import type { SweepFinding } from './courier-counters.js'
 import { Hold } from './holds.js'
-import { DeliveryMachine } from './machine-delivery.js'
+import { ResumeMachine } from './machine-resume.js'
 import type { FlushItem } from './machine-types.js'
 import { UNKNOWN_ID } from './send-window.js'
 
-export class CourierMachine extends DeliveryMachine {
+export class CourierMachine extends ResumeMachine {
   /** What the shell was asked for since the last flush was taken. */
   protected flushWanted: 'no' | 'soon' | 'now' = 'no'
   /** When the sweep asked: `sent`, whether the store had all acks, and whether the courier rested. */
@@ -44,7 +44,9 @@ export class CourierMachine extends DeliveryMachine {
     this.place.learn(granted.head, granted.lastEpoch)
   }
 
-  begin(): void {
+  /** The device has a mailbox subscription. One of stream mode must say hello before it gets anything. */
+  begin(mode: 'plain' | 'stream' = 'plain'): void {
+    if (mode === 'stream') this.expectHello()
     this.lift(Hold.notSubscribed)
   }
 
@@ -80,6 +82,32 @@ export class CourierMachine extends DeliveryMachine {
     return true
   }
 
+  /**
+   * An ack frame: everything up to here is handled. A fact about the device, which may go beyond what this connection has
+   * been sent: a handler may have begun on an earlier one. False: no welcome yet, so there is nothing to acknowledge.
+   */
+  ackedUpTo({ epoch, seq }: Position): boolean {
+    if (this.greeting !== 'done') return this.phase === 'closed'
+    const upTo = this.believed(epoch, seq)
+    const left = this.window.settleUpTo(epoch, upTo)
+    this.context.counters.acked += left
+    this.stall.reads()
+    const { place } = this
+    const isOurs = left > 0 || epoch === place.epoch
+    if (isOurs || epoch === place.lastEpoch) place.ownAcks = Math.max(place.ownAcks, upTo)
+    const isNew = isOurs ? this.acks.ackedUpTo(epoch, upTo, left) : this.acks.aside(epoch, upTo)
+    if (isNew) this.wantFlush(this.acks.unflushed * 2 >= this.windowSize ? 'now' : 'soon')
+    if (this.page !== undefined) this.pump()
+    else this.askIfNeeded()
+    return true
+  }
+
+  /** The device has received everything up to here: it shows that it reads, and nothing else. */
+  received(epoch: string, seq: number): void {
+    this.stall.reads()
+    this.acks.onReceived(epoch, seq)
+  }
+
   /** What the store is to be told now; null when nothing. Answered by `flushDone` or `flushFailed`. */
   takeFlush(): FlushItem | null {
     this.flushWanted = 'no'
@@ -102,7 +130,7 @@ export class CourierMachine extends DeliveryMachine {
     return this.acks.unsettled
   }
 
-  /** The watermark of what was sent is newer than what the store was told. */
+  /** The watermarks of what was sent and received are newer than what the store was told. */
   get wireUntold(): boolean {
     return this.acks.wireUntold
   }
@@ -123,6 +151,7 @@ export class CourierMachine extends DeliveryMachine {
   tick(now: number): void {
     if (this.phase !== 'open') return
     const { limits } = this.context
+    if (this.helloIsLate(now)) return this.close('protocol_error')
     if (this.stall.silentFor(now, this.window.count > 0) >= limits.unackedMs) return this.close('slow_consumer')
     if ((this.holds & Hold.socketFull) !== 0) {
       const buffered = this.effects.bufferedBytes()
@@ -196,7 +225,7 @@ export class CourierMachine extends DeliveryMachine {
   /** The oldest `left` messages in flight are acknowledged. */
   protected lowWater(left: number): void {
     this.acks.acked(this.window.leftEpoch, this.window.leftSeq, left)
-    this.wantFlush(this.acks.unflushed * 2 >= this.context.limits.window ? 'now' : 'soon')
+    this.wantFlush(this.acks.unflushed * 2 >= this.windowSize ? 'now' : 'soon')
     if (this.page !== undefined) this.pump()
     else this.askIfNeeded()
   }

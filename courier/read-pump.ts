@@ -1,9 +1,11 @@
-// Reads pages for the couriers of a node, in the order in which they asked, a bounded number at a time: after a restart every
+// Asks the store for the couriers of a node, in the order in which they asked, a bounded number at a time: after a restart every
 // device catches up at once, and each page is memory.
 
 import { backoffMs } from './backoff.js'
 import type { HostedCourier } from './hosted-courier.js'
 import type { PageRequest } from './machine-types.js'
+import type { Mailbox } from '../core/ports/mailbox.js'
+import type { Position } from '../core/model/message.js'
 import type { NodeServices } from './node-services.js'
 
 export class ReadPump {
@@ -44,8 +46,12 @@ export class ReadPump {
   private run(): void {
     while (this.next < this.queue.length && this.active < this.most && this.retry === undefined) {
       const courier = this.queue[this.next++]
-      const request = courier?.machine.takeRead() ?? null
-      if (courier !== undefined && request !== null) void this.read(courier, request)
+      if (courier === undefined) continue
+      const { machine } = courier
+      const hello = machine.takeResume()
+      const request = hello === null ? machine.takeRead() : null
+      if (hello !== null) void this.ask(courier, 'resume', (m) => this.resume(m, courier, hello.position))
+      else if (request !== null) void this.ask(courier, 'read', (m) => this.read(m, courier, request))
     }
     if (this.next === this.queue.length) {
       this.queue = []
@@ -53,21 +59,36 @@ export class ReadPump {
     }
   }
 
-  private async read(courier: HostedCourier, request: PageRequest): Promise<void> {
+  private async read(mailbox: Mailbox, courier: HostedCourier, request: PageRequest): Promise<() => void> {
+    this.services().counters.reads++
+    const result = await mailbox.read({ device: courier.device, claimId: courier.claimId, ...request })
+    return () => courier.machine.readDone(result)
+  }
+
+  private async resume(mailbox: Mailbox, courier: HostedCourier, position: Position | null): Promise<() => void> {
+    const result = await mailbox.resume({ device: courier.device, claimId: courier.claimId, position })
+    return () => courier.machine.resumed(result)
+  }
+
+  /** Asks, and tells the machine the answer. Never rejects. */
+  private async ask(
+    courier: HostedCourier,
+    what: string,
+    question: (mailbox: Mailbox) => Promise<() => void>,
+  ): Promise<void> {
     const { mailbox, clock, contact, counters, log, random } = this.services()
     this.active++
-    counters.reads++
     const askedAt = clock.monotonic()
     try {
-      const result = await mailbox.read({ device: courier.device, claimId: courier.claimId, ...request })
+      const tell = await question(mailbox)
       this.failures = 0
       contact.answered(askedAt)
       contact.check()
-      courier.machine.readDone(result)
+      tell()
     } catch (error) {
       counters.readErrors++
       this.failures++
-      log.warn({ err: error, device: courier.device }, 'a page could not be read; it is tried again')
+      log.warn({ err: error, device: courier.device, what }, 'the store could not be asked; it is tried again')
       courier.machine.readFailed()
       this.retry ??= setTimeout(
         () => {

@@ -89,6 +89,33 @@ export class SendWindow {
     return left
   }
 
+  /**
+   * Acknowledges everything up to the last message of `epoch` whose seq is at most `seq`; how many left. Seqs increase over a
+   * window, whatever their epochs.
+   */
+  settleUpTo(epoch: string, seq: number): number {
+    const epochs = this.epochs
+    if (epochs === undefined) return 0
+    const mask = epochs.length - 1
+    let left = 0
+    for (let i = 0; i < this.count; i++) {
+      const at = (this.first + i) & mask
+      if ((this.seqs[at] ?? 0) > seq) break
+      if (epochs[at] === epoch) left = i + 1
+    }
+    for (let i = 0; i < left; i++) {
+      const at = (this.first + i) & mask
+      const mark = this.sizes[at] ?? 0
+      this.bytes -= mark < 0 ? ~mark : mark
+      this.leftEpoch = epochs[at] ?? ''
+      this.leftSeq = this.seqs[at] ?? 0
+    }
+    this.first = (this.first + left) & mask
+    this.count -= left
+    this.firstId = FIRST_PACKET_ID + ((this.firstId - FIRST_PACKET_ID + left) & ID_MASK)
+    return left
+  }
+
   /** Gives the rings back when nothing is in flight. */
   trim(): void {
     if (this.count > 0 || this.epochs === undefined) return

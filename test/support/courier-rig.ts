@@ -1,11 +1,14 @@
 // A courier machine with its effects written down, and short ways to say what the store answers.
 
-import type { HeadResult, PageEntry, ReadResult } from '../../core/ports/mailbox.js'
-import type { StoredMessage } from '../../core/model/message.js'
+import type { HeadResult, PageEntry, ReadResult, ResumeResult } from '../../core/ports/mailbox.js'
+import type { Position, StoredMessage } from '../../core/model/message.js'
 import type { CloseCode, ExceptionReason } from '../../protocol/codes.js'
+import type { GapReason } from '../../protocol/frames/frame-types.js'
 import { CourierCounters } from '../../courier/courier-counters.js'
 import { CourierMachine } from '../../courier/machine.js'
 import type { CourierEffects, MachineLimits } from '../../courier/machine-types.js'
+
+type Resumed = Extract<ResumeResult, { kind: 'resumed' }>
 
 export const E1 = 'epochAAAAAA'
 export const E2 = 'epochBBBBBB'
@@ -53,6 +56,17 @@ export function page(
   }
 }
 
+/** The answer to a hello: the log from `cursor` on. */
+export const resumed = (cursor: number, more: Partial<Resumed> = {}): Resumed => ({
+  kind: 'resumed',
+  found: 'valid',
+  position: { epoch: E1, seq: cursor },
+  head: cursor,
+  lastEpoch: more.position?.epoch ?? E1,
+  gaps: [],
+  ...more,
+})
+
 export const seen = (more: Partial<HeadResult> = {}): HeadResult => ({
   claim: { node: 'n1', claimId: CLAIM },
   generation: 'g1',
@@ -68,6 +82,8 @@ export class Rig implements CourierEffects {
   /** `seq` of what was sent, `seq+` when marked redelivered. */
   sent: string[] = []
   packets: number[] = []
+  /** What a stream device is sent, one word each: `data 4>5` is message 5 with `prev` 4. */
+  frames: string[] = []
   reads = 0
   flushes: string[] = []
   closes: Array<CloseCode | null> = []
@@ -83,12 +99,14 @@ export class Rig implements CourierEffects {
         counters: this.counters,
         limits: {
           window: 4,
+          windowMax: 8,
           windowBytes: 1024 * 1024,
           pageMessages: 4,
           pageBytes: 1024 * 1024,
           bufferLimit: 1000,
           fullBufferMs: 10_000,
           unackedMs: 60_000,
+          helloMs: 10_000,
           ...limits,
         },
       },
@@ -117,6 +135,16 @@ export class Rig implements CourierEffects {
     return this
   }
 
+  /** Claimed, subscribed in stream mode and greeted, at `cursor` of `head`. */
+  greeted(cursor = 0, head = cursor, window = 4): this {
+    this.claimed(cursor, head)
+    this.machine.begin('stream')
+    this.machine.hello({ epoch: E1, seq: cursor }, window)
+    this.machine.takeResume()
+    this.machine.resumed(resumed(cursor, { head }))
+    return this
+  }
+
   notice(seq: number, epoch = E1, claimId = CLAIM, bytes = 0): void {
     this.machine.notice(epoch, claimId, message(seq, bytes))
   }
@@ -126,9 +154,19 @@ export class Rig implements CourierEffects {
     return this.machine.acked(this.packets[nth] ?? -1)
   }
 
-  sendMessage(_epoch: string, { seq }: StoredMessage, packetId: number, redelivered: boolean): void {
+  sendMessage(epoch: string, { seq }: StoredMessage, packetId: number, redelivered: boolean, prev: number): void {
     this.sent.push(redelivered ? `${seq}+` : `${seq}`)
     this.packets.push(packetId)
+    this.frames.push(`data ${epoch === E1 ? '' : `${epoch} `}${prev}>${seq}`)
+  }
+  sendWelcome({ epoch, seq }: Position, head: number): void {
+    this.frames.push(`welcome ${epoch === E1 ? '' : `${epoch} `}${seq}/${head}`)
+  }
+  sendReset({ seq }: Position, head: number): void {
+    this.frames.push(`reset ${seq}/${head}`)
+  }
+  sendGap(_epoch: string, from: number, to: number, reason: GapReason): void {
+    this.frames.push(`gap ${from}-${to} ${reason}`)
   }
   bufferedBytes(): number {
     return this.buffered

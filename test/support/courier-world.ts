@@ -15,7 +15,7 @@ import { openLmdbStore } from '../../core/stores/lmdb/open.js'
 import type { Courier, CourierHost } from '../../courier/courier-api.js'
 import { CourierCounters } from '../../courier/courier-counters.js'
 import { type CourierHostOptions, createCourierHost } from '../../courier/create-courier-host.js'
-import type { Delivery, DeviceTransport } from '../../courier/device-transport.js'
+import type { DeviceTransport } from '../../courier/device-transport.js'
 import type { CloseCode } from '../../protocol/codes.js'
 
 const log = createLogger({ level: 'silent' })
@@ -48,16 +48,15 @@ export class TestDevice implements DeviceTransport {
 
   attach(courier: Courier): Courier {
     this.courier = courier
-    courier.begin()
+    courier.begin('plain')
     return courier
   }
 
-  send(deliveries: readonly Delivery[]): void {
-    for (const d of deliveries)
-      if (d.kind === 'message') this.sendMessage(d.epoch, d.message, d.packetId, d.redelivered)
-  }
+  sendWelcome(): void {}
+  sendReset(): void {}
+  sendGap(): void {}
 
-  sendMessage(_epoch: string, message: StoredMessage, packetId: number, redelivered: boolean): void {
+  sendMessage(_log: string, _epoch: string, message: StoredMessage, packetId: number, redelivered: boolean): void {
     this.got.push(message.seq)
     this.packets.push(packetId)
     if (redelivered) this.redelivered.push(message.seq)

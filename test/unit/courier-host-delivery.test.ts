@@ -90,7 +90,7 @@ void t.test('courier host: pause and begin; keepSubscription is there for the ne
     setTimeout(resolve, 50)
   })
   t.strictSame(device.got, [])
-  courier.begin()
+  courier.begin('plain')
   await until('all', () => device.got.length === 3)
   await courier.ended()
   const again = await world.connect(host, 'd')

@@ -31,7 +31,7 @@ void t.test('courier machine: later acks wait for the older ones, and keep their
   t.equal(rig.machine.inFlight, 3)
   rig.ack(0)
   t.equal(rig.machine.inFlight, 0)
-  t.strictSame(rig.machine.takeFlush(), { position: { epoch: E1, seq: 3 }, sent: null })
+  t.strictSame(rig.machine.takeFlush(), { position: { epoch: E1, seq: 3 }, sent: null, received: null })
 })
 
 void t.test('courier machine: exceptions leave no gap in the acks', async (t) => {
@@ -72,7 +72,11 @@ void t.test('courier machine: a failed flush is repeated with the newest positio
   t.equal(rig.flushes.length, 2)
   t.ok(rig.machine.unsettled)
   rig.ack(1)
-  t.strictSame(rig.machine.takeFlush(), { position: { epoch: E1, seq: 2 }, sent: { epoch: E1, seq: 2 } })
+  t.strictSame(rig.machine.takeFlush(), {
+    position: { epoch: E1, seq: 2 },
+    sent: { epoch: E1, seq: 2 },
+    received: null,
+  })
   rig.machine.flushDone()
   t.notOk(rig.machine.unsettled)
 })
@@ -82,7 +86,11 @@ void t.test('courier machine: what was only sent is flushed as a watermark that 
   t.equal(rig.machine.takeFlush(), null)
   rig.notice(6)
   t.ok(rig.machine.wireUntold)
-  t.strictSame(rig.machine.takeFlush(), { position: { epoch: E1, seq: 0 }, sent: { epoch: E1, seq: 6 } })
+  t.strictSame(rig.machine.takeFlush(), {
+    position: { epoch: E1, seq: 0 },
+    sent: { epoch: E1, seq: 6 },
+    received: null,
+  })
   t.notOk(rig.machine.wireUntold)
   rig.machine.flushFailed()
   t.ok(rig.machine.wireUntold, 'a failed one is told again')

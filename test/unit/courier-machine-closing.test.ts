@@ -97,7 +97,7 @@ void t.test('courier machine: what a sweep finds', async (t) => {
     t.equal(rig.machine.swept(seen({ head: 1, pending: 1, ackedSeq: 1 }), true), null, 'the flush was on its way')
     rig.machine.sweepAsked()
     t.equal(rig.machine.swept(seen({ head: 1, pending: 1, ackedSeq: 1 }), true), 'ack')
-    t.strictSame(rig.machine.takeFlush(), { position: { epoch: E1, seq: 1 }, sent: null })
+    t.strictSame(rig.machine.takeFlush(), { position: { epoch: E1, seq: 1 }, sent: null, received: null })
   })
   void t.test('resync: messages pend that an idle courier does not have', async (t) => {
     const rig = new Rig().begun(1)

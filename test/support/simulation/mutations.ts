@@ -4,18 +4,12 @@
 import type { Claim, HeadResult } from '../../../core/ports/mailbox.js'
 import type { CloseCode } from '../../../protocol/codes.js'
 import type { SweepFinding } from '../../../courier/courier-counters.js'
-import { type MachineClass, SimMachine } from './sim-machine.js'
+import { SimMachine } from './sim-machine.js'
+import { STREAM_MUTATIONS } from './stream-mutations.js'
 import { Violation } from './violation.js'
+import type { Mutation } from './mutation.js'
 import { FINAL_RULES } from './world.js'
-import type { Scenario, WorldRules } from './world-data.js'
-
-export interface Mutation {
-  readonly name: string
-  readonly rules: Partial<WorldRules>
-  /** Broken beside it, because it would hide the harm; harmless alone in this world. */
-  readonly also?: MachineClass
-  readonly scenario: Scenario
-}
+import type { WorldRules } from './world-data.js'
 
 const quiet = { notices: false } as const
 
@@ -308,6 +302,7 @@ export const MUTATIONS: readonly Mutation[] = [
     rules: { machine: SweepOff },
     scenario: { messages: 1, faults: {}, ...quiet },
   },
+  ...STREAM_MUTATIONS,
 ]
 
 /** The rules with which the world of a mutation must be sound: all final ones, but for what is broken beside it. */

@@ -1,7 +1,16 @@
 // The contract of one device's record and log, written down a second time and independently of every driver, as functions
 // over plain data. Each function is one atomic step. `rules` are the contract; the simulation breaks them one at a time.
 
-import type { Claim, ClaimGranted, ClaimHeld, HeadResult, PageEntry, ReadResult } from '../../../core/ports/mailbox.js'
+import type {
+  Claim,
+  ClaimGranted,
+  ClaimHeld,
+  HeadResult,
+  LogGap,
+  PageEntry,
+  ReadResult,
+  ResumeResult,
+} from '../../../core/ports/mailbox.js'
 import type { Position } from '../../../core/model/message.js'
 import type { PageRequest } from '../../../courier/machine-types.js'
 import { simMessage } from './sim-message.js'
@@ -23,6 +32,8 @@ export interface InboxData {
   readonly claimOrder: number
   /** Seqs. */
   readonly exceptions: readonly number[]
+  /** Those of them that a stream device is told of. */
+  readonly overflowed: readonly number[]
   /** [dedup id, epoch, seq] */
   readonly dedup: ReadonlyArray<readonly [number, string, number]>
   /** The true identity of the message at seq 1, 2, 3, …; no rule may look at it. */
@@ -42,6 +53,12 @@ export interface InboxRules {
   readonly dedup: 'kept' | 'none' | 'forgets-handled'
   /** Pending messages; 0: no cap. More: the oldest becomes an exception. */
   readonly cap: number
+  /** What a hello does whose position is past the end of its stretch, or unknown. */
+  readonly helloPast: 'max' | 'set' | 'trust'
+  readonly helloUnknown: 'ignore' | 'trust'
+  /** Who says what became of the seqs between the hello's position and the cursor; `sdk`: all were handled elsewhere. */
+  readonly helloGaps: 'server' | 'sdk'
+  readonly helloChecksClaim: boolean
 }
 
 export const INBOX_RULES: InboxRules = {
@@ -55,6 +72,10 @@ export const INBOX_RULES: InboxRules = {
   exceptionsMoveCursor: true,
   dedup: 'kept',
   cap: 0,
+  helloPast: 'max',
+  helloUnknown: 'ignore',
+  helloGaps: 'server',
+  helloChecksClaim: true,
 }
 
 /** What the inbox tells the keeper of the ghost state. */
@@ -62,6 +83,8 @@ export interface InboxWitness {
   /** The cursor is to pass this message. */
   passed(mid: number, excepted: boolean, seq: number): void
   excepted(mid: number): void
+  /** By overflow. */
+  dropped(mid: number): void
 }
 
 export function newInbox(epoch: string, generation: string): InboxData {
@@ -76,6 +99,7 @@ export function newInbox(epoch: string, generation: string): InboxData {
     claim: null,
     claimOrder: 0,
     exceptions: [],
+    overflowed: [],
     dedup: [],
     mids: [],
   }
@@ -200,7 +224,8 @@ export function append(
   if (rules.cap > 0 && next.pending > rules.cap) {
     let oldest = next.cursor + 1
     while (isException(next, oldest)) oldest++
-    next = except(next, oldest, rules, witness)
+    next = except({ ...next, overflowed: [...next.overflowed, oldest] }, oldest, rules, witness)
+    witness.dropped(midAt(next, oldest))
   }
   return { data: next, epoch, seq, mid, fresh: true }
 }
@@ -222,12 +247,14 @@ export function read(data: InboxData, claimId: string, request: PageRequest, rul
   if (rules.readChecksPosition && resolve(data, position).kind !== 'valid') return { kind: 'diverged' }
   const entries: PageEntry[] = []
   let count = 0
-  let seq = Math.max(position.seq, data.cursor)
+  let { seq } = position
   while (seq < data.head && count < request.maxMessages) {
     seq++
     const epoch = epochOf(data, seq)
-    if (isException(data, seq)) entries.push({ kind: 'exception', epoch, from: seq, to: seq, reason: 'cancelled' })
-    else {
+    if (isException(data, seq)) {
+      const reason = data.overflowed.includes(seq) ? 'overflow' : 'cancelled'
+      entries.push({ kind: 'exception', epoch, from: seq, to: seq, reason })
+    } else if (seq > data.cursor) {
       entries.push({
         kind: 'message',
         epoch,
@@ -239,6 +266,46 @@ export function read(data: InboxData, claimId: string, request: PageRequest, rul
   }
   const next = seq === position.seq ? position : { epoch: epochOf(data, seq), seq }
   return { kind: 'page', entries, next, head: data.head, lastEpoch: lastEpoch(data) }
+}
+
+/** A stream device's hello. */
+export function resume(
+  before: InboxData,
+  claimId: string,
+  position: Position | null,
+  rules: InboxRules,
+  witness: InboxWitness,
+): { readonly data: InboxData; readonly answer: ResumeResult } {
+  const found = position === null ? { kind: 'none' as const, seq: 0 } : resolve(before, position)
+  const seq = position?.seq ?? 0
+  let to = found.kind === 'none' || found.kind === 'unknown' ? 0 : found.seq
+  if (found.kind === 'past' && rules.helloPast === 'trust') to = seq
+  if (found.kind === 'past' && rules.helloPast === 'set' && to < before.cursor) {
+    throw new Violation('I4', `cursor moves back from ${before.cursor} to ${to}: handled messages become pending again`)
+  }
+  if (found.kind === 'unknown' && rules.helloUnknown === 'trust') to = seq
+  const data = moveCursor(before, to, rules, witness)
+  if (data.claim?.claimId !== claimId && rules.helloChecksClaim) {
+    return { data, answer: { kind: 'not_owner', claim: data.claim, generation: data.generation } }
+  }
+  const gaps: LogGap[] = []
+  const from = found.kind === 'none' || found.kind === 'valid' ? seq : data.cursor
+  for (let q = from + 1; q <= data.cursor; q++) {
+    const told = !isException(data, q) || rules.helloGaps === 'sdk' ? 'handled-elsewhere' : 'overflow'
+    if (told === 'overflow' && !data.overflowed.includes(q)) continue
+    gaps.push({ from: q, to: q, reason: told })
+  }
+  return {
+    data,
+    answer: {
+      kind: 'resumed',
+      found: found.kind,
+      position: { epoch: epochOf(data, data.cursor), seq: data.cursor },
+      head: data.head,
+      lastEpoch: lastEpoch(data),
+      gaps,
+    },
+  }
 }
 
 export function claim(

@@ -51,6 +51,54 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'watermarks, cut': { messages: 2, faults: { cut: 1 }, ...quiet, watermarks: true },
 }
 
+const stream = { mode: 'stream' } as const
+const quietStream = { ...quiet, ...stream }
+
+/** The same in stream mode: the device is the SDK, with a record of what it has handled. */
+export const STREAM_SCENARIOS: Readonly<Record<string, Scenario>> = {
+  cut: { messages: 2, faults: { cut: 1 }, ...quietStream },
+  'cut, notices': { messages: 1, faults: { cut: 1 }, ...stream },
+  'cut, duplicate notices': { messages: 1, faults: { cut: 1, duplicateNotice: 2 }, ...stream },
+  'cut, node crash': { messages: 1, faults: { cut: 1, nodeCrash: 1 }, ...quietStream },
+  'device crash, storage wiped': { messages: 2, faults: { deviceCrash: 1, wipe: 1 }, ...quietStream },
+  'moves to and fro, kicks late': { messages: 1, faults: { cut: 2 }, ...quietStream, kicks: true },
+  'slow claims': { messages: 1, faults: { cut: 1 }, ...quietStream, slowClaims: true },
+  'exception, cut': { messages: 1, faults: { except: 1, cut: 1 }, ...quietStream },
+  'exceptions, notices': { messages: 3, faults: { except: 1 }, ...stream },
+  'overflow, cut': { messages: 2, faults: { cut: 1 }, ...quietStream, cap: 1 },
+  'overflow, exception': { messages: 4, faults: { except: 1 }, ...quietStream, cap: 2 },
+  'failover, cut': { messages: 1, faults: { failover: 1, cut: 1 }, ...quietStream },
+  'failover, notices': { messages: 2, faults: { failover: 1 }, ...stream },
+  'failover, device crash': {
+    messages: 1,
+    faults: { failover: 1, deviceCrash: 1 },
+    ...quietStream,
+  },
+  'two failovers': { messages: 1, faults: { failover: 2 }, ...quietStream, historyLength: 2 },
+  'two failovers, list of 1 epoch': {
+    messages: 1,
+    faults: { failover: 2 },
+    ...quietStream,
+    historyLength: 2,
+    epochsKept: 1,
+  },
+  'failover, exception': { messages: 2, faults: { failover: 1, except: 1 }, ...quietStream },
+  'failover, overflow': { messages: 2, faults: { failover: 1 }, ...quietStream, cap: 1 },
+  'failover, another client': {
+    messages: 1,
+    faults: { otherClient: 1, cut: 1, failover: 1 },
+    ...quietStream,
+    historyLength: 1,
+  },
+  'purge, cut': { messages: 1, faults: { purge: 1, cut: 1 }, ...quietStream },
+  'slow store, cut': { messages: 1, faults: { cut: 1 }, slowStore: true, ...stream },
+  'slow store, failover': { messages: 1, faults: { failover: 1 }, slowStore: true, ...quietStream, historyLength: 2 },
+  'slow store, resume fails': { messages: 1, faults: { readFails: 2, cut: 1 }, ...quietStream, slowStore: true },
+  'full socket, overflow': { messages: 3, faults: { tick: 1 }, ...quietStream, socketLimit: 2, cap: 2 },
+  'unsubscribe, cut': { messages: 1, faults: { unsubscribe: 1, cut: 1 }, ...stream },
+  'claims unconfirmed, cut': { messages: 1, faults: { unconfirmed: 1, cut: 1 }, ...quietStream, slowStore: true },
+}
+
 /** Larger: for the long form. */
 export const DEEP_SCENARIOS: Readonly<Record<string, Scenario>> = {
   cut: { messages: 3, faults: { cut: 1 } },
@@ -74,4 +122,28 @@ export const DEEP_SCENARIOS: Readonly<Record<string, Scenario>> = {
   'slow store, cut': { messages: 2, faults: { cut: 1 }, slowStore: true },
   'slow store, failover': { messages: 2, faults: { failover: 1 }, ...quiet, slowStore: true },
   'full socket, cut': { messages: 3, faults: { cut: 1 }, ...quiet, socketLimit: 1 },
+}
+
+export const DEEP_STREAM_SCENARIOS: Readonly<Record<string, Scenario>> = {
+  'cut, notices': { messages: 2, faults: { cut: 1 }, ...stream },
+  'slow claims': { messages: 1, faults: { cut: 2 }, ...quietStream, slowClaims: true },
+  cut: { messages: 3, faults: { cut: 1 }, ...stream },
+  'two cuts': { messages: 2, faults: { cut: 2 }, ...quietStream },
+  'cut, node crash': { messages: 3, faults: { cut: 1, nodeCrash: 1 }, ...quietStream },
+  'device crashes, storage wiped': { messages: 2, faults: { deviceCrash: 2, wipe: 1 }, ...quietStream },
+  'moves to and fro, kicks late': { messages: 2, faults: { cut: 2 }, ...quietStream, kicks: true },
+  'exceptions, cut': { messages: 3, faults: { except: 2, cut: 1 }, ...quietStream },
+  'overflow, cut': { messages: 4, faults: { cut: 1 }, ...quietStream, cap: 2 },
+  'failover, cut': { messages: 2, faults: { failover: 1, cut: 1 }, ...quietStream },
+  'two failovers': { messages: 2, faults: { failover: 2 }, ...quietStream },
+  'two failovers, cut': { messages: 1, faults: { failover: 2, cut: 1 }, ...quietStream },
+  'failover, another client': {
+    messages: 1,
+    faults: { otherClient: 1, cut: 1, failover: 1 },
+    ...quietStream,
+    historyLength: 2,
+  },
+  'failover, exception, cut': { messages: 1, faults: { failover: 1, except: 1, cut: 1 }, ...quietStream },
+  'purge, cut': { messages: 3, faults: { purge: 1, cut: 1 }, ...quietStream },
+  'slow store, failover': { messages: 2, faults: { failover: 1 }, ...quietStream, slowStore: true },
 }

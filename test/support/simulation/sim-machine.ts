@@ -6,10 +6,11 @@ import type { Position } from '../../../core/model/message.js'
 import { CourierMachine } from '../../../courier/machine.js'
 import type { CourierEffects, MachineContext } from '../../../courier/machine-types.js'
 import type { WindowSnapshot } from '../../../courier/send-window.js'
+import type { ExceptionReason } from '../../../protocol/codes.js'
 import { midOf, simMessage } from './sim-message.js'
 
-/** [seq, mid, epoch, redelivered] of a message, [seq, epoch] of an exception. */
-type SavedEntry = readonly [number, number, string, boolean] | readonly [number, string]
+/** [seq, mid, epoch, redelivered] of a message, [seq, epoch, reason] of an exception. */
+type SavedEntry = readonly [number, number, string, boolean] | readonly [number, string, ExceptionReason]
 
 export interface MachineData {
   readonly claimId: string
@@ -26,17 +27,27 @@ export interface MachineData {
   readonly wire: readonly [string, number, string, number]
   readonly flushWanted: 'no' | 'soon' | 'now'
   readonly swept: readonly [number, boolean, boolean]
+  /** What only stream mode has. */
+  readonly stream: {
+    readonly greeting: 'none' | 'waiting' | 'asking' | 'done'
+    readonly brought: Position | null
+    readonly headAtWelcome: number
+    readonly told: number
+    readonly ownAcks: number
+    readonly other: Position | null
+    readonly windowSize: number
+  } | null
 }
 
 const save = (entry: PageEntry): SavedEntry =>
   entry.kind === 'message'
     ? [entry.message.seq, midOf(entry.message), entry.epoch, entry.redelivered]
-    : [entry.to, entry.epoch]
+    : [entry.to, entry.epoch, entry.reason]
 
 const load = (entry: SavedEntry): PageEntry =>
   entry.length === 4
     ? { kind: 'message', epoch: entry[2], message: simMessage(entry[0], entry[1]), redelivered: entry[3] }
-    : { kind: 'exception', epoch: entry[1], from: entry[0], to: entry[0], reason: 'cancelled' }
+    : { kind: 'exception', epoch: entry[1], from: entry[0], to: entry[0], reason: entry[2] }
 
 /** A read's answer as plain data. */
 export type SavedResult =
@@ -82,7 +93,14 @@ export class SimMachine extends CourierMachine {
       wire: [acks.wireEpoch, acks.wireSeq, acks.toldEpoch, acks.toldSeq],
       flushWanted: this.flushWanted,
       swept: [this.sweptSent, this.sweptSettled, this.sweptIdle],
+      stream: this.greeting === 'none' ? null : this.saveStream(),
     }
+  }
+
+  private saveStream(): MachineData['stream'] {
+    const { greeting, brought, headAtWelcome, windowSize } = this
+    const { told, ownAcks } = this.place
+    return { greeting, brought, headAtWelcome, told, ownAcks, other: this.acks.other, windowSize }
   }
 
   restore(data: MachineData): void {
@@ -102,5 +120,14 @@ export class SimMachine extends CourierMachine {
     ;[acks.wireEpoch, acks.wireSeq, acks.toldEpoch, acks.toldSeq] = data.wire
     this.flushWanted = data.flushWanted
     ;[this.sweptSent, this.sweptSettled, this.sweptIdle] = data.swept
+    const { stream } = data
+    this.tells = stream !== null
+    this.greeting = stream?.greeting ?? 'none'
+    this.brought = stream?.brought ?? null
+    this.headAtWelcome = stream?.headAtWelcome ?? 0
+    this.windowSize = stream?.windowSize ?? this.context.limits.window
+    place.told = stream?.told ?? 0
+    place.ownAcks = stream?.ownAcks ?? 0
+    acks.other = stream?.other ?? null
   }
 }

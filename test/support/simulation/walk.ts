@@ -21,8 +21,11 @@ export function seeded(seed: number): () => number {
 export function randomScenario(random: () => number): Scenario {
   const some = (most: number): number => Math.floor(random() * (most + 1))
   const maybe = (): boolean => random() < 0.5
-  const stalePuback = maybe() ? some(2) : 0
+  const mode = maybe() ? 'stream' : 'plain'
+  const ofMode = (which: 'stream' | 'plain', most: number): number => (mode === which ? some(most) : 0)
+  const stalePuback = maybe() ? ofMode('plain', 2) : 0
   return {
+    mode,
     messages: 4 + some(14),
     faults: {
       unknownOutcome: some(2),
@@ -30,7 +33,9 @@ export function randomScenario(random: () => number): Scenario {
       duplicateNotice: some(2),
       cut: some(4),
       nodeCrash: some(1),
-      twin: some(2),
+      twin: ofMode('plain', 2),
+      deviceCrash: ofMode('stream', 2),
+      wipe: ofMode('stream', 1),
       except: some(3),
       failover: some(2),
       otherClient: some(1),
@@ -47,7 +52,7 @@ export function randomScenario(random: () => number): Scenario {
     kicks: maybe(),
     slowClaims: maybe(),
     slowStore: maybe(),
-    unorderedPubacks: maybe() && stalePuback === 0,
+    unorderedPubacks: mode === 'plain' && maybe() && stalePuback === 0,
     watermarks: maybe(),
     window: 1 + some(5),
     pageSize: 1 + some(5),

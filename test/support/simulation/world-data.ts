@@ -4,8 +4,10 @@
 import type { Position } from '../../../core/model/message.js'
 import type { CloseCode } from '../../../protocol/codes.js'
 import type { PageRequest } from '../../../courier/machine-types.js'
-import type { HeadResult } from '../../../core/ports/mailbox.js'
+import type { HeadResult, ResumeResult } from '../../../core/ports/mailbox.js'
+import type { GapReason } from '../../../protocol/frames/frame-types.js'
 import { type InboxData, type InboxRules, newInbox } from './reference-inbox.js'
+import { NEW_SDK, type SdkData, type SdkRules } from './sdk-device.js'
 import type { MachineClass, MachineData, SavedResult } from './sim-machine.js'
 
 /** How often each fault may happen. */
@@ -21,6 +23,9 @@ export interface Faults {
   readonly otherClient?: number
   readonly purge?: number
   readonly stalePuback?: number
+  /** Stream mode: the device's process dies; its storage is lost. */
+  readonly deviceCrash?: number
+  readonly wipe?: number
   readonly readFails?: number
   readonly flushFails?: number
   readonly unsubscribe?: number
@@ -33,6 +38,8 @@ export interface Faults {
 }
 
 export interface Scenario {
+  /** Default plain. */
+  readonly mode?: 'plain' | 'stream'
   readonly messages: number
   readonly faults: Faults
   /** Default true; false: every notice is lost. */
@@ -67,11 +74,28 @@ export interface WorldRules {
   readonly kickNamesClaim: boolean
   readonly generation: 'unique' | 'reused'
   readonly purge: 'new-epoch' | 'same-epoch'
+  readonly sdk: Partial<SdkRules>
 }
 
 export type Frame =
   | { readonly t: 'data'; readonly mid: number; readonly packet: number }
+  | { readonly t: 'frame'; readonly position: Position; readonly prev: number; readonly mid: number }
+  | { readonly t: 'welcome'; readonly position: Position }
+  | { readonly t: 'reset'; readonly position: Position }
+  | {
+      readonly t: 'gap'
+      readonly epoch: string
+      readonly from: number
+      readonly to: number
+      readonly reason: GapReason
+    }
   | { readonly t: 'bye'; readonly code: CloseCode }
+
+/** What a device sends: a PUBACK, or a frame of stream mode. */
+export type UpFrame =
+  | number
+  | { readonly t: 'hello'; readonly position: Position | null }
+  | { readonly t: 'ack'; readonly position: Position }
 
 export interface ConnData {
   readonly id: number
@@ -85,15 +109,22 @@ export interface ConnData {
   claimed: number
   m: MachineData
   wantRead: boolean
-  read: { readonly request: PageRequest } | { readonly result: SavedResult } | null
+  read:
+    | { readonly request: PageRequest }
+    | { readonly result: SavedResult }
+    | { readonly resume: Position | null }
+    | { readonly resumed: ResumeResult }
+    | null
   flush: { readonly position: Position; readonly sent: Position | null; readonly merged: boolean } | null
   sweep: { readonly acked: Position | null; readonly seen: HeadResult | null; readonly confirms: boolean } | null
   down: readonly Frame[]
-  up: readonly number[]
+  up: readonly UpFrame[]
+  /** The device knows that the node has answered. */
+  greeted: boolean
   /** The last thing sent, or where the connection began: for I1. */
   last: readonly [number, number]
-  /** Packet ids in flight, by the device's view of the wire: for G8. */
-  flight: readonly number[]
+  /** Packet ids in flight, by the device's view of the wire, or positions in stream mode: for G8. */
+  flight: ReadonlyArray<number | Position>
 }
 
 export interface World {
@@ -120,6 +151,7 @@ export interface World {
     readonly held: ReadonlyArray<readonly [number, number]>
     /** Received packet ids whose PUBACK may have been lost. */
     readonly unconfirmed: readonly number[]
+    readonly sdk: SdkData
   }
   /** What really happened, for the invariants only; mids. */
   ghost: {
@@ -133,6 +165,10 @@ export interface World {
     readonly names: readonly string[]
     /** Per dedup id: the mid of its last copy. */
     readonly copies: readonly number[]
+    /** Stream mode: whose handling was recorded; what overflowed, and what of that the device was told of. */
+    readonly recorded: readonly number[]
+    readonly dropped: readonly number[]
+    readonly told: readonly number[]
   }
   faults: Record<string, number>
 }
@@ -147,7 +183,7 @@ export function newWorld(scenario: Scenario): World {
     kicks: [],
     lateAcks: [],
     conns: [],
-    device: { conn: 0, held: [], unconfirmed: [] },
+    device: { conn: 0, held: [], unconfirmed: [], sdk: NEW_SDK },
     ghost: {
       handled: [],
       excepted: [],
@@ -156,6 +192,9 @@ export function newWorld(scenario: Scenario): World {
       owners: [0],
       names: [''],
       copies: Array.from({ length: scenario.messages }, () => 0),
+      recorded: [],
+      dropped: [],
+      told: [],
     },
     faults: { ...scenario.faults },
   }

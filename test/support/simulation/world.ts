@@ -1,19 +1,22 @@
 // More than 400 lines: all steps read and write the one state, and each is only to be judged beside the others.
 //
-// What can happen in a simulated world, and what must never: the real courier machines between a reference inbox, a plain
-// device and a producer. Every step is atomic, and any step that is possible may be the next; a timeout is a step that may
+// What can happen in a simulated world, and what must never: the real courier machines between a reference inbox, a device
+// (plain, or the SDK's stream mode) and a producer. Every step is atomic, and any step that is possible may be the next; a timeout is a step that may
 // come at any moment, a slow or frozen node one whose steps come late. Invariants:
-//   I1 strictly increasing on a connection; I2 at rest everything in the store is handled or an exception; I4 the cursor
-//   passes nothing unacknowledged; I5 one owner; I6 dedup; I7 pending; I8 what is told is true; G8 the window.
-// (I3 is about the SDK's record; a plain device has none.)
+//   I1 strictly increasing on a connection; I2 at rest everything in the store is handled or an exception; I3 the handler is
+//   never started for what is recorded, and no new message passes for an old one (stream mode); I4 the cursor passes nothing
+//   unacknowledged; I5 one owner; I6 dedup; I7 pending; I8 what is told is true; G8 the window.
 
 import type { CloseCode } from '../../../protocol/codes.js'
+import type { GapReason } from '../../../protocol/frames/frame-types.js'
 import { CourierCounters } from '../../../courier/courier-counters.js'
 import { Hold } from '../../../courier/holds.js'
 import type { CourierEffects, MachineContext } from '../../../courier/machine-types.js'
 import type { Position, StoredMessage } from '../../../core/model/message.js'
+import type { ResumeResult } from '../../../core/ports/mailbox.js'
 import type { Model, Step } from './explore.js'
 import * as inbox from './reference-inbox.js'
+import * as sdk from './sdk-device.js'
 import { loadResult, saveResult, SimMachine } from './sim-machine.js'
 import { midOf, simMessage } from './sim-message.js'
 import { Violation } from './violation.js'
@@ -23,8 +26,10 @@ import {
   type ConnData,
   epochNumber,
   type Faults,
+  type Frame,
   newWorld,
   type Scenario,
+  type UpFrame,
   type World,
   type WorldRules,
 } from './world-data.js'
@@ -36,6 +41,7 @@ export const FINAL_RULES: WorldRules = {
   kickNamesClaim: true,
   generation: 'unique',
   purge: 'new-epoch',
+  sdk: {},
 }
 
 const NODES = ['A', 'B'] as const
@@ -45,6 +51,7 @@ export class Simulation implements Model<World>, CourierEffects {
   private readonly scenario: Scenario
   private readonly rules: WorldRules
   private readonly inboxRules: inbox.InboxRules
+  private readonly sdkRules: sdk.SdkRules
   private readonly context: MachineContext
   private readonly machine: SimMachine
   /** The step that is being taken. */
@@ -58,16 +65,19 @@ export class Simulation implements Model<World>, CourierEffects {
     this.rules = rules
     const { cap = 0, epochsKept = 16, window = 2, pageSize = 2, socketLimit = Infinity } = scenario
     this.inboxRules = { ...inbox.INBOX_RULES, cap, epochsKept, ...rules.inbox }
+    this.sdkRules = { ...sdk.SDK_RULES, ...rules.sdk }
     this.context = {
       counters: this.counters,
       limits: {
         window,
+        windowMax: window,
         windowBytes: Infinity,
         pageMessages: pageSize,
         pageBytes: Infinity,
         bufferLimit: socketLimit,
         fullBufferMs: 10_000,
         unackedMs: 60_000,
+        helloMs: 10_000,
       },
     }
     this.machine = new rules.machine('', 0, this.context, this)
@@ -80,7 +90,7 @@ export class Simulation implements Model<World>, CourierEffects {
 
   // ----- what the machines do ------------------------------------------------------------------------------------------
 
-  sendMessage(epoch: string, message: StoredMessage, packet: number): void {
+  sendMessage(epoch: string, message: StoredMessage, packet: number, _redelivered: boolean, prev: number): void {
     const { w, c } = this
     if (c === undefined) throw new Error('a machine acts outside of a step')
     const mid = midOf(message)
@@ -93,11 +103,33 @@ export class Simulation implements Model<World>, CourierEffects {
     if ((w.ghost.owners[mid] ?? 0) > c.claimed) {
       throw new Violation('I5', `connection ${c.id} is sent m${mid}, which was appended after it had lost its claim`)
     }
-    c.flight = [...c.flight, packet]
+    const position = { epoch, seq: message.seq }
+    c.flight = [...c.flight, this.isStream ? position : packet]
     if (c.flight.length > this.context.limits.window) {
       throw new Violation('G8', `connection ${c.id} has ${c.flight.length} messages in flight`)
     }
-    if (c.device) c.down = [...c.down, { t: 'data', mid, packet }]
+    this.toDevice(c, this.isStream ? { t: 'frame', position, prev, mid } : { t: 'data', mid, packet })
+  }
+
+  sendWelcome(position: Position): void {
+    this.toDevice(this.c, { t: 'welcome', position })
+    if (this.c !== undefined) this.c.last = [epochNumber(position.epoch), position.seq]
+  }
+
+  sendReset(position: Position): void {
+    this.toDevice(this.c, { t: 'reset', position })
+  }
+
+  sendGap(epoch: string, from: number, to: number, reason: GapReason): void {
+    this.toDevice(this.c, { t: 'gap', epoch, from, to, reason })
+  }
+
+  private toDevice(c: ConnData | undefined, frame: Frame): void {
+    if (c?.device === true) c.down = [...c.down, frame]
+  }
+
+  private get isStream(): boolean {
+    return this.scenario.mode === 'stream'
   }
 
   bufferedBytes(): number {
@@ -158,7 +190,7 @@ export class Simulation implements Model<World>, CourierEffects {
     c.read = c.flush = c.sweep = null
     c.wantRead = false
     c.up = []
-    if (c.device) c.down = [...c.down, { t: 'bye', code: code ?? 'resync' }]
+    this.toDevice(c, { t: 'bye', code: code ?? 'resync' })
   }
 
   // ----- the store -----------------------------------------------------------------------------------------------------
@@ -180,6 +212,9 @@ export class Simulation implements Model<World>, CourierEffects {
       excepted(mid) {
         w.ghost = { ...w.ghost, excepted: [...w.ghost.excepted, mid] }
       },
+      dropped: (mid) => {
+        if (this.isStream) w.ghost = { ...w.ghost, dropped: [...w.ghost.dropped, mid] }
+      },
     }
   }
 
@@ -191,6 +226,12 @@ export class Simulation implements Model<World>, CourierEffects {
     }
     if (sent !== null) next = inbox.markSent(next, sent)
     this.change(w, next)
+  }
+
+  private resume(w: World, claimId: string, position: Position | null): ResumeResult {
+    const { data, answer } = inbox.resume(w.store, claimId, position, this.inboxRules, this.witness(w))
+    this.change(w, data)
+    return answer
   }
 
   private append(w: World, id: number): inbox.Appended {
@@ -242,12 +283,13 @@ export class Simulation implements Model<World>, CourierEffects {
       flush: null,
       sweep: null,
       down: [],
-      up: [],
+      up: this.isStream ? [{ t: 'hello', position: w.device.sdk.position }] : [],
+      greeted: false,
       last: [0, 0],
       flight: [],
     }
     w.conns.push(c)
-    w.device = { ...w.device, conn: id, held: [] }
+    w.device = { ...w.device, conn: id, held: [], sdk: { ...w.device.sdk, expected: -1 } }
     if (this.scenario.slowClaims !== true) {
       this.kickOwner(w, c)
       this.claim(w, c)
@@ -271,8 +313,28 @@ export class Simulation implements Model<World>, CourierEffects {
     c.last = [epochNumber(answer.position.epoch), answer.position.seq]
     this.drive(w, c, (machine) => {
       machine.claimed(answer)
-      machine.begin()
+      machine.begin(this.scenario.mode)
     })
+  }
+
+  /** The next thing that the device has sent reaches the server. */
+  private serverTakes(w: World, c: ConnData): void {
+    const [frame, ...rest] = c.up
+    c.up = rest
+    if (frame === undefined) return
+    if (typeof frame === 'number') {
+      this.leaveFlight(c, frame)
+      this.drive(w, c, (m) => m.acked(frame))
+    } else if (frame.t === 'hello') {
+      this.drive(w, c, (m) => {
+        if (!m.hello(frame.position, this.context.limits.window)) throw new Error('a hello was refused')
+      })
+    } else {
+      const { epoch, seq } = frame.position
+      const last = c.flight.findLastIndex((p) => typeof p === 'object' && p.epoch === epoch && p.seq <= seq)
+      c.flight = c.flight.slice(last + 1)
+      this.drive(w, c, (m) => m.ackedUpTo(frame.position))
+    }
   }
 
   private deviceTakes(w: World, c: ConnData): void {
@@ -282,7 +344,15 @@ export class Simulation implements Model<World>, CourierEffects {
     if (frame.t === 'bye') {
       c.device = false
       c.down = []
-      if (w.device.conn === c.id) w.device = { ...w.device, conn: 0, held: [] }
+      if (w.device.conn !== c.id) return // another process of this device: it stays away
+      w.device = { ...w.device, conn: 0, held: [] }
+      if (this.isStream && frame.code === 'taken_over') {
+        w.device = { ...w.device, sdk: sdk.takenOver(w.device.sdk, this.sdkRules) }
+      }
+      return
+    }
+    if (frame.t !== 'data') {
+      w.device = { ...w.device, sdk: this.sdkTakes(w, c, frame) }
       return
     }
     if (this.scenario.unorderedPubacks === true && w.device.conn === c.id) {
@@ -296,6 +366,73 @@ export class Simulation implements Model<World>, CourierEffects {
     if (c.server) c.up = [...c.up, frame.packet]
   }
 
+  private sdkTakes(w: World, c: ConnData, frame: Exclude<Frame, { t: 'data' | 'bye' }>): sdk.SdkData {
+    const device = w.device.sdk
+    const { ghost } = w
+    if (frame.t === 'welcome' || frame.t === 'reset') {
+      c.greeted = true
+      if (frame.t === 'reset') w.ghost = { ...ghost, told: [...new Set([...ghost.told, ...ghost.dropped])] }
+      return sdk.welcomed(device, frame.position, frame.t === 'reset', this.sdkRules)
+    }
+    if (device.expected < 0) throw new Violation('I1', `connection ${c.id}: ${frame.t} comes before the welcome`)
+    if (frame.t === 'gap') {
+      for (let seq = frame.from; seq <= frame.to; seq++) this.checkGap(w, seq, frame.reason)
+      return sdk.toldOfGap(device, { epoch: frame.epoch, seq: frame.to })
+    }
+    const { position, mid } = frame
+    sdk.checkPrev(device, frame.prev)
+    if (sdk.isRecorded(device, position)) {
+      if (!ghost.handled.includes(mid) && !ghost.excepted.includes(mid)) {
+        throw new Violation('I3', `the SDK takes m${mid} for handled; its handler never ran`)
+      }
+      this.acknowledge(w, position)
+      return sdk.repeated(device, position)
+    }
+    if (ghost.recorded.includes(mid)) {
+      throw new Violation('I3', `the handler starts again for m${mid}, whose handling was recorded`)
+    }
+    if (this.sdkRules.acks === 'on-receipt') this.acknowledge(w, position)
+    return sdk.started(device, position, mid)
+  }
+
+  /** What the device is told of a seq must be true of a message that has stood there. */
+  private checkGap(w: World, seq: number, reason: GapReason): void {
+    const { ghost } = w
+    const mids = ghost.names.flatMap((name, mid) => (name.endsWith(`/${seq}`) ? [mid] : []))
+    if (reason === 'handled-elsewhere' && !mids.some((mid) => ghost.handled.includes(mid))) {
+      throw new Violation('I8', `the device is told that ${seq} was handled elsewhere; nobody handled it`)
+    }
+    if (reason !== 'handled-elsewhere') {
+      const dropped = mids.filter((mid) => ghost.dropped.includes(mid))
+      if (dropped.length === 0) throw new Violation('I8', `the device is told that ${seq} was dropped; it was not`)
+      w.ghost = { ...ghost, told: [...new Set([...ghost.told, ...dropped])].toSorted((a, b) => a - b) }
+    }
+  }
+
+  /** Cumulative: an ack that has not left yet is replaced. */
+  private acknowledge(w: World, position: Position): void {
+    const c = w.conns.find((x) => x.id === w.device.conn)
+    if (c?.server !== true) return
+    const last = c.up.at(-1)
+    const kept = typeof last === 'object' && last.t === 'ack' ? c.up.slice(0, -1) : c.up
+    c.up = [...kept, { t: 'ack', position }]
+  }
+
+  private finishHandler(w: World): void {
+    const { busy } = w.device.sdk
+    if (busy === null) return
+    const [epoch, seq, mid] = busy
+    this.handle(w, mid)
+    w.ghost = { ...w.ghost, recorded: [...new Set([...w.ghost.recorded, mid])].toSorted((a, b) => a - b) }
+    w.device = { ...w.device, sdk: sdk.finished(w.device.sdk, this.sdkRules) }
+    this.acknowledge(w, { epoch, seq })
+  }
+
+  private crash(w: World): void {
+    if (w.device.conn !== 0) this.disconnect(w)
+    w.device = { ...w.device, sdk: sdk.crashed(w.device.sdk, this.sdkRules) }
+  }
+
   private handle(w: World, mid: number): void {
     if (!w.ghost.handled.includes(mid)) {
       w.ghost = { ...w.ghost, handled: [...w.ghost.handled, mid].toSorted((a, b) => a - b) }
@@ -306,6 +443,10 @@ export class Simulation implements Model<World>, CourierEffects {
     const c = w.conns.find((x) => x.id === w.device.conn)
     w.device = { ...w.device, conn: 0, held: [] }
     if (c === undefined) return
+    if (this.isStream && this.scenario.slowClaims === true && !c.greeted) {
+      const { abandoned } = w.device.sdk
+      w.device = { ...w.device, sdk: { ...w.device.sdk, abandoned: abandoned + 1 } }
+    }
     c.device = false
     c.down = []
   }
@@ -410,21 +551,19 @@ export class Simulation implements Model<World>, CourierEffects {
       if (!c.device) {
         at('server sees the end of the socket', null, (w, x) => this.drive(w, x, (m) => m.close(null)))
       }
-      if (c.up.length > 0) {
-        at(`PUBACK ${c.up[0]}`, null, (w, x) => {
-          const [packet = -1, ...rest] = x.up
-          x.up = rest
-          this.leaveFlight(x, packet)
-          this.drive(w, x, (m) => m.acked(packet))
-        })
+      const [taken] = c.up
+      // A device says hello while it is subscribed, or the connection would be closed.
+      const early =
+        this.isStream &&
+        (c.claimed === 0 || (c.m.stream?.greeting === 'waiting' && (c.m.holds & Hold.notSubscribed) !== 0))
+      if (taken !== undefined && !early) {
+        at(describeUp(taken), null, (w, x) => this.serverTakes(w, x))
       }
       if (c.claimed !== 0) this.courierSteps(c, at)
     }
-    if (c.device && c.down.length > 0) {
-      const [frame] = c.down
-      at(`device takes ${frame?.t} ${frame?.t === 'data' ? `m${frame.mid}` : frame?.code}`, null, (w, x) =>
-        this.deviceTakes(w, x),
-      )
+    const [frame] = c.down
+    if (c.device && frame !== undefined && s.device.sdk.busy === null) {
+      at(`device takes ${describe(frame)}`, null, (w, x) => this.deviceTakes(w, x))
     }
   }
 
@@ -445,6 +584,14 @@ export class Simulation implements Model<World>, CourierEffects {
       const ask = (answer: boolean) => (w: World, x: ConnData) => {
         x.wantRead = false
         this.drive(w, x, (m) => {
+          const hello = m.takeResume()
+          if (hello !== null) {
+            if (!answer) m.readFailed()
+            else if (slow) x.read = { resume: hello.position }
+            else m.resumed(this.resume(w, m.claimId, hello.position))
+            if (!answer) m.retryRead()
+            return
+          }
           const request = m.takeRead()
           if (request === null) return
           if (!answer) m.readFailed()
@@ -457,6 +604,17 @@ export class Simulation implements Model<World>, CourierEffects {
       at('courier reads, the store fails', 'readFails', ask(false))
     }
     const { read, flush, sweep } = c
+    if (read !== null && 'resume' in read) {
+      at('the store resumes', null, (w, x) => {
+        x.read = { resumed: this.resume(w, claimIdOf(x.id), read.resume) }
+      })
+    }
+    if (read !== null && 'resumed' in read && c.device) {
+      at('the place to resume from arrives', null, (w, x) => {
+        x.read = null
+        this.drive(w, x, (m) => m.resumed(read.resumed))
+      })
+    }
     if (read !== null && 'request' in read) {
       at('the store reads', null, (w, x) => {
         x.read = { result: saveResult(inbox.read(w.store, claimIdOf(x.id), read.request, this.inboxRules)) }
@@ -472,7 +630,7 @@ export class Simulation implements Model<World>, CourierEffects {
       at('the node itself takes a message for expired', 'nodeExpiry', (_w, x) => {
         const [entry, ...rest] = x.m.page ?? []
         if (entry?.length !== 4) return
-        x.m = { ...x.m, page: [[entry[0], entry[2]], ...rest] }
+        x.m = { ...x.m, page: [[entry[0], entry[2], 'expired'], ...rest] }
       })
     }
     if (
@@ -533,7 +691,7 @@ export class Simulation implements Model<World>, CourierEffects {
     }
     if ((c.m.holds & Hold.notSubscribed) === 0) {
       at('UNSUBSCRIBE', 'unsubscribe', (w, x) => this.drive(w, x, (m) => m.pause()))
-    } else if (c.device) at('SUBSCRIBE again', null, (w, x) => this.drive(w, x, (m) => m.begin()))
+    } else if (c.device) at('SUBSCRIBE again', null, (w, x) => this.drive(w, x, (m) => m.begin(this.scenario.mode)))
     if (c.m.page !== null) {
       at('a second passes', 'tick', (w, x) =>
         this.drive(w, x, (m) => {
@@ -553,16 +711,25 @@ export class Simulation implements Model<World>, CourierEffects {
         if (c?.server === true) c.up = [...c.up, packet]
       })
     })
+    if (s.device.sdk.busy !== null) {
+      this.step(s, 'the handler resolves, is recorded', null, (w) => this.finishHandler(w))
+      this.step(s, 'the handler resolves, the device dies before the record', 'deviceCrash', (w) => {
+        this.handle(w, w.device.sdk.busy?.[2] ?? 0)
+        this.crash(w)
+      })
+    }
     NODES.forEach((name, k) => {
+      if (s.device.sdk.stopped) return
       if (s.device.conn === 0) {
         if (k === 0 || s.counters.conn > 1) this.step(s, `device connects to ${name}`, null, (w) => this.connect(w, k))
-      } else {
+      } else if (!this.isStream) {
         this.step(s, `a second client of the device connects to ${name}`, 'twin', (w) => this.connect(w, k))
       }
     })
     const own = s.conns.find((x) => x.id === s.device.conn)
     if (own === undefined) return
     this.step(s, 'connection cut', 'cut', (w) => this.disconnect(w))
+    this.step(s, 'the device dies', 'deviceCrash', (w) => this.crash(w))
     if (!own.server) return
     for (const packet of s.device.unconfirmed) {
       if (own.down.some((frame) => frame.t === 'data' && frame.packet === packet)) continue
@@ -602,6 +769,10 @@ export class Simulation implements Model<World>, CourierEffects {
       })
     }
     if (s.device.conn === 0) {
+      this.step(s, "the device's storage is wiped", 'wipe', (w) => {
+        w.device = { ...w.device, sdk: sdk.wiped(w.device.sdk) }
+        w.ghost = { ...w.ghost, recorded: [] }
+      })
       this.step(s, 'another client of the device handles all that is pending', 'otherClient', (w) => {
         const { store } = w
         for (let seq = store.cursor + 1; seq <= store.head; seq++) {
@@ -660,6 +831,8 @@ export class Simulation implements Model<World>, CourierEffects {
   atRest(w: World): void {
     const { store, device, ghost, conns } = w
     const [c] = conns
+    if (device.sdk.stopped)
+      throw new Violation('I5', 'the device was told never to come back, though nobody took its place')
     if (c === undefined || conns.length !== 1 || c.id !== device.conn || !c.server) {
       throw new Violation('I5', `${conns.length} connections remain`)
     }
@@ -680,6 +853,8 @@ export class Simulation implements Model<World>, CourierEffects {
         `all is handled, yet the cursor rests at ${store.cursor} of ${store.head}, pending ${store.pending}`,
       )
     }
+    const untold = ghost.dropped.filter((mid) => ![ghost.handled, ghost.lost, ghost.told].some((l) => l.includes(mid)))
+    if (untold.length > 0) throw new Violation('I8', `m${untold[0]} overflowed and the device was never told`)
     if (c.m.holds !== 0) throw new Violation('I2', 'the courier is held for ever')
   }
 }
@@ -691,13 +866,49 @@ const DEAD = new SimMachine(
     counters: new CourierCounters(),
     limits: {
       window: 1,
+      windowMax: 1,
       windowBytes: 1,
       pageMessages: 1,
       pageBytes: 1,
       bufferLimit: 1,
       fullBufferMs: 1,
       unackedMs: 1,
+      helloMs: 1,
     },
   },
-  { sendMessage() {}, bufferedBytes: () => 0, wantRead() {}, wantFlush() {}, closing() {} },
+  {
+    sendMessage() {},
+    sendWelcome() {},
+    sendReset() {},
+    sendGap() {},
+    bufferedBytes: () => 0,
+    wantRead() {},
+    wantFlush() {},
+    closing() {},
+  },
 ).snapshot()
+
+const place = ({ epoch, seq }: Position): string => `${epoch}/${seq}`
+
+function describe(frame: Frame): string {
+  switch (frame.t) {
+    case 'data':
+      return `data m${frame.mid}`
+    case 'frame':
+      return `data ${place(frame.position)}, prev ${frame.prev} (m${frame.mid})`
+    case 'gap':
+      return `gap ${frame.from}-${frame.to} ${frame.reason}`
+    case 'bye':
+      return `bye ${frame.code}`
+    case 'welcome':
+    case 'reset':
+      return `${frame.t} ${place(frame.position)}`
+    default:
+      return 'nothing'
+  }
+}
+
+function describeUp(frame: UpFrame): string {
+  if (typeof frame === 'number') return `PUBACK ${frame}`
+  return `server takes ${frame.t} ${frame.position === null ? 'from nowhere' : place(frame.position)}`
+}
