@@ -8,8 +8,9 @@ import { idle } from './scenarios/idle.js'
 import { latency } from './scenarios/latency.js'
 import { local } from './scenarios/local.js'
 import { requests } from './scenarios/requests.js'
+import { uplink } from './scenarios/uplink.js'
 
-const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle]
+const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle, uplink]
 
 function help(): string {
   const list = scenarios.map((scenario) => `  ${scenario.name}: ${scenario.summary}\n${scenario.flags}`)

@@ -23,12 +23,14 @@ import { MailboxPersistence } from './mailbox-persistence.js'
 import { TurnFlusher } from './output.js'
 import { HubPersistence } from './pubsub/aedes-persistence.js'
 import type { PubSub } from './pubsub/hub.js'
+import type { UplinkWriter } from './uplink/uplink-writer.js'
 import { SilentEmitter } from './silent-emitter.js'
 import type { Wire } from './wire.js'
 
 export interface AedesHostOptions extends Omit<AdmissionOptions, 'mayConnect'> {
   /** Ordinary pub/sub; the host closes it. */
   readonly hub: PubSub
+  readonly uplink: UplinkWriter
   readonly clock: Clock
   readonly log: Logger
   readonly counters: BrokerCounters
@@ -47,7 +49,7 @@ export interface AedesHost {
 
 /** Starts Aedes. Rejects with StartupError when it is not the Aedes that the broker knows. */
 export async function startAedesHost(options: AedesHostOptions): Promise<AedesHost> {
-  const { clock, counters, hub, limits, door, log } = options
+  const { clock, counters, hub, uplink, limits, door, log } = options
   const auth = options.tokens === null ? 'none' : 'token'
   const connections = new Set<Connection>()
   /** The admitted connection of each device; the newest one, while an older one is still closing. */
@@ -97,6 +99,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
   const context: ConnectionContext = {
     internals,
     hub,
+    uplink,
     flusher: new TurnFlusher(),
     limits,
     counters,
@@ -201,6 +204,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
       })
       clearInterval(tick)
       await new Promise<void>((resolve) => aedes.close(resolve))
+      await uplink.settled()
       await hub.close()
     },
   }

@@ -95,7 +95,7 @@ export function judgeOwnWill(
     hasMailbox: isDeviceId(clientId),
     mayPublish: (topic) => allows(acl.publish, topic),
   })
-  return road.kind === 'ordinary' ? null : refuse(CONNACK.notAuthorized, 'will_refused')
+  return road.kind === 'ordinary' || road.kind === 'uplink' ? null : refuse(CONNACK.notAuthorized, 'will_refused')
 }
 
 /** A token issued at or before the revocation is worth nothing. Milliseconds. */

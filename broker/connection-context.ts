@@ -8,12 +8,14 @@ import type { InboundContext } from './inbound.js'
 import type { BrokerLimits } from './limits.js'
 import type { TurnFlusher } from './output.js'
 import type { PubSub } from './pubsub/hub.js'
+import type { UplinkWriter } from './uplink/uplink-writer.js'
 
 /** What all connections of a node share. */
 export interface ConnectionContext extends InboundContext {
   readonly internals: AedesInternals
   /** Ordinary pub/sub. */
   readonly hub: PubSub
+  readonly uplink: UplinkWriter
   readonly flusher: TurnFlusher
   readonly limits: BrokerLimits
   readonly counters: BrokerCounters

@@ -122,14 +122,14 @@ export class Connection
 
   /** The device is let in; CONNACK follows when its sessions are as the CONNECT wants them. See OrdinaryClient.open. */
   admit({ device, mailbox, acl, clean, expiresAt, will }: ConnectionAdmission): Promise<void> | null {
-    const { counters, hub, limits, log } = this.#context
+    const { counters, hub, limits, log, uplink } = this.#context
     this.#courier = mailbox?.courier ?? null
     this.#endState(expiresAt ?? Infinity)
     const ordinary = new OrdinaryClient({ hub, connection: this, client: device, clean, acl })
     const shared = { device, ordinary, connection: this, counters, limits, log }
     this.#ordinary = ordinary
     this.#session = new MailboxSession({ ...shared, mailbox, clean })
-    this.#publishes = new PublishDesk({ ...shared, acl, hasMailbox: mailbox !== null })
+    this.#publishes = new PublishDesk({ ...shared, acl, uplink, hasMailbox: mailbox !== null })
     return ordinary.open(will)
   }
 

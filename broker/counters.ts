@@ -44,6 +44,8 @@ export type CloseReason =
   | 'packet_timeout'
   | 'keepalive_timeout'
   | 'publish_denied'
+  /** An uplink with QoS 1 was not stored. */
+  | 'uplink_refused'
   /** More sockets than the node bears: this one had waited longest without saying who it is. */
   | 'too_many_sockets'
   | 'shutdown'
@@ -130,6 +132,7 @@ export class BrokerCounters {
     packet_timeout: 0,
     keepalive_timeout: 0,
     publish_denied: 0,
+    uplink_refused: 0,
     too_many_sockets: 0,
     shutdown: 0,
   }
@@ -163,6 +166,7 @@ export class BrokerCounters {
     no_grant: 0,
     malformed: 0,
     qos_2: 0,
+    too_large: 0,
     not_built: 0,
     too_long: 0,
     too_deep: 0,

@@ -5,6 +5,7 @@ import { SocketBudget } from '../core/limits/socket-budget.js'
 import type { Logger } from '../core/log.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { SessionStore } from '../core/ports/session-store.js'
+import type { Uplink } from '../core/ports/uplink.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import type { CourierHost } from '../courier/courier-api.js'
 import { startAedesHost, type AedesHost } from './aedes-host.js'
@@ -17,6 +18,8 @@ import { createWebSocketListener } from './listeners/websocket.js'
 import { PubSubCounters } from './pubsub/counters.js'
 import { PubSub } from './pubsub/hub.js'
 import { DEFAULT_PUBSUB_LIMITS, type PubSubLimits } from './pubsub/limits.js'
+import { UplinkCounters } from './uplink/uplink-counters.js'
+import { UplinkWriter } from './uplink/uplink-writer.js'
 import type { Wire } from './wire.js'
 
 export interface BrokerOptions {
@@ -30,12 +33,14 @@ export interface BrokerOptions {
   readonly credentials: Pick<Credentials, 'revokedAt'>
   /** What ordinary pub/sub keeps. */
   readonly sessions: SessionStore
+  readonly uplink: Pick<Uplink, 'append'>
   readonly log: Logger
   readonly counters?: BrokerCounters
   readonly limits?: Partial<BrokerLimits>
   /** Shared with the other listeners of the process. Default: no limit. */
   readonly sockets?: SocketBudget
   readonly pubsubCounters?: PubSubCounters
+  readonly uplinkCounters?: UplinkCounters
   readonly pubsubLimits?: Partial<PubSubLimits>
   readonly clock?: Clock
 }
@@ -66,14 +71,23 @@ export function createBroker(options: BrokerOptions): Broker {
 
   return {
     async start() {
+      const uplink = new UplinkWriter({
+        uplink: options.uplink,
+        clock,
+        log,
+        counters: options.uplinkCounters ?? new UplinkCounters(),
+        timeoutMs: limits.uplinkTimeoutMs,
+        maxBytes: limits.maxUplinkBytes,
+      })
       const hub = await PubSub.open({
         store: options.sessions,
+        uplinkWill: (device, channel, payload) => uplink.will(device, channel, payload),
         clock,
         log,
         limits: { ...DEFAULT_PUBSUB_LIMITS, ...options.pubsubLimits },
         counters: options.pubsubCounters ?? new PubSubCounters(),
       })
-      const aedes = await startAedesHost({ ...options, hub, counters, limits, clock, door })
+      const aedes = await startAedesHost({ ...options, hub, uplink, counters, limits, clock, door })
       await hub.wills.publishKept()
       running = aedes
       const shared = {

@@ -35,6 +35,8 @@ export interface BrokerLimits {
   readonly maxControlBytes: number
   /** Largest remaining length of a PUBLISH: `--payload-max` and the longest topic. */
   readonly maxPublishBytes: number
+  /** Bytes of the payload of a PUBLISH: `--payload-max`. */
+  readonly maxPayloadBytes: number
   /** Filters of one SUBSCRIBE or UNSUBSCRIBE; in a SUBSCRIBE those beyond are answered 0x80. */
   readonly maxFilters: number
   /** Subscriptions of one device; a filter beyond is answered 0x80. */
@@ -43,6 +45,10 @@ export interface BrokerLimits {
   readonly maxTopicBytes: number
   /** Levels of a topic or filter. */
   readonly maxTopicLevels: number
+  /** An uplink that is not stored by then is refused. */
+  readonly uplinkTimeoutMs: number
+  /** Bytes of uplink on their way to the store, of all connections; over it, those that have some are not read from. */
+  readonly maxUplinkBytes: number
   /** Bytes that wait for a device which does not read, the courier's and all others: more close the connection. */
   readonly maxUnsentBytes: number
 }
@@ -77,10 +83,13 @@ export const DEFAULT_BROKER_LIMITS: BrokerLimits = {
   lingerMs: 1_000,
   maxControlBytes: 64 * 1024,
   maxPublishBytes: 256 * 1024 + 65_535 + 64,
+  maxPayloadBytes: 256 * 1024,
   maxFilters: 100,
   maxSubscriptions: 100,
   maxTopicBytes: 1024,
   maxTopicLevels: 32,
+  uplinkTimeoutMs: 5_000,
+  maxUplinkBytes: 64 * 1024 * 1024,
   maxUnsentBytes: 4 * 1024 * 1024,
 }
 

@@ -5,11 +5,14 @@ import type { Logger } from '../core/log.js'
 import { allows, type Acl } from '../protocol/acl.js'
 import { AnswerQueue } from './answer-queue.js'
 import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
+import type { BrokerLimits } from './limits.js'
 import type { PublishPacket } from './packets.js'
 import type { OrdinaryClient } from './pubsub/client.js'
 import { encodePuback, encodePubrec } from './pubsub/encode.js'
 import { judgePublish, type PublishDenial, type Publisher } from './publish-policy.js'
 import { topicExcess, type TopicExcess, type TopicLimits } from './topic-limits.js'
+import { UplinkClient } from './uplink/uplink-client.js'
+import type { UplinkWriter } from './uplink/uplink-writer.js'
 
 /** What is needed of the connection. */
 export interface PublishingConnection {
@@ -26,7 +29,8 @@ export interface PublishDeskOptions {
   readonly acl: Acl
   readonly ordinary: OrdinaryClient
   readonly connection: PublishingConnection
-  readonly limits: TopicLimits
+  readonly uplink: UplinkWriter
+  readonly limits: TopicLimits & Pick<BrokerLimits, 'maxPayloadBytes'>
   readonly counters: BrokerCounters
   readonly log: Logger
 }
@@ -36,6 +40,8 @@ export class PublishDesk {
   readonly #publisher: Publisher
   /** Made by the first publish that is acknowledged. */
   #answers: AnswerQueue | null = null
+  /** Made by the first uplink. */
+  #uplink: UplinkClient | null = null
 
   constructor(options: PublishDeskOptions) {
     this.#options = options
@@ -45,7 +51,7 @@ export class PublishDesk {
 
   /** So much waits for the store that nothing more should come. */
   get busy(): boolean {
-    return this.#answers?.busy === true
+    return this.#answers?.busy === true || this.#uplink?.full === true
   }
 
   accept(packet: PublishPacket): void {
@@ -59,19 +65,33 @@ export class PublishDesk {
       this.#deny(packet.topic, excess)
       return
     }
+    if (packet.payload.length > limits.maxPayloadBytes) {
+      this.#deny(packet.topic, 'too_large')
+      return
+    }
     const road = judgePublish(packet, this.#publisher)
     switch (road.kind) {
       case 'denied':
         this.#deny(packet.topic, road.reason)
         break
       case 'control':
-      case 'uplink':
         this.#deny(packet.topic, 'not_built')
+        break
+      case 'uplink':
+        this.#takeUplink(packet, road.channel)
         break
       case 'ordinary':
         this.#publish(packet)
         break
     }
+  }
+
+  #takeUplink(packet: PublishPacket, channel: string): void {
+    const { connection, device, uplink } = this.#options
+    this.#uplink ??= new UplinkClient(uplink, connection, device)
+    const { payload } = packet
+    const stored = this.#uplink.publish(packet, { channel, contentType: null, dedupId: null, payload })
+    if (stored !== 'repeated') this.#acknowledge(packet, stored)
   }
 
   #publish(packet: PublishPacket): void {

@@ -31,6 +31,8 @@ export type PublishDenial =
   | 'malformed'
   /** QoS 2 where only 0 and 1 are taken. */
   | 'qos_2'
+  /** The payload is over `--payload-max`. */
+  | 'too_large'
   /** This version does not serve it yet. */
   | 'not_built'
 

@@ -52,6 +52,7 @@ export function nodeLimits(
       bytesPerDevice: rate(config.byteRatePerDevice, burst.bytes),
       connectTimeoutMs: config.connectTimeout,
       maxPublishBytes: DEFAULT_BROKER_LIMITS.maxPublishBytes - 256 * 1024 + config.payloadMax,
+      maxPayloadBytes: config.payloadMax,
       maxSubscriptions: config.subscriptionsMax,
       maxTopicBytes: config.topicMax,
       maxTopicLevels: config.topicLevelsMax,

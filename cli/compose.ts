@@ -7,6 +7,7 @@ import { resolve } from 'node:path'
 import { BrokerCounters } from '../broker/counters.js'
 import { PubSubCounters } from '../broker/pubsub/counters.js'
 import { createBroker } from '../broker/create-broker.js'
+import { UplinkCounters } from '../broker/uplink/uplink-counters.js'
 import { createAdminServer } from '../core/admin/admin-server.js'
 import type { Readiness } from '../core/admin/readiness.js'
 import { createLocalBus, LocalBusCounters } from '../core/bus/local/local-bus.js'
@@ -113,6 +114,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const pubsubCounters = new PubSubCounters()
   const apiCounters = new ApiCounters()
   const busCounters = new LocalBusCounters()
+  const uplinkCounters = new UplinkCounters()
   metrics.expose([
     ...courierMetrics(courierCounters),
     ...brokerMetrics(brokerCounters),
@@ -158,7 +160,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
       createLocalBus({ counters: busCounters, onHandlerError: (err) => log.error({ err }, 'a bus handler failed') }),
     (opened) => opened.close(),
   )
-  metrics.expose(uplinkMetrics(uplink))
+  metrics.expose(uplinkMetrics(uplinkCounters, uplink))
 
   const api = createPushApi({
     host,
@@ -211,6 +213,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     tokens,
     credentials,
     sessions,
+    uplink,
+    uplinkCounters,
     log,
     counters: brokerCounters,
     pubsubCounters,

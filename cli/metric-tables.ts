@@ -3,6 +3,7 @@
 
 import type { BrokerCounters } from '../broker/counters.js'
 import type { PubSubCounters } from '../broker/pubsub/counters.js'
+import type { UplinkCounters } from '../broker/uplink/uplink-counters.js'
 import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
 import type { Metric } from '../core/metrics/metrics.js'
 import type { Uplink } from '../core/ports/uplink.js'
@@ -163,8 +164,14 @@ export function pubsubMetrics(p: PubSubCounters): readonly Metric[] {
   ]
 }
 
-export function uplinkMetrics(uplink: Pick<Uplink, 'usage'>): readonly Metric[] {
+export function uplinkMetrics(c: UplinkCounters, uplink: Pick<Uplink, 'usage'>): readonly Metric[] {
   return [
+    counter('uplink_stored_total', 'Uplinks stored and acknowledged', () => c.stored),
+    counter('uplink_stored_bytes_total', 'Bytes of their payloads', () => c.storedBytes),
+    counter('uplink_duplicates_total', 'Those that were stored before, by the id of the device', () => c.duplicates),
+    counter('uplink_wills_total', 'Those that are last wills', () => c.wills),
+    counter('uplink_repeated_total', 'Uplinks sent again while the first one was being stored', () => c.repeated),
+    byLabel('uplink_refused_total', 'reason', 'Uplinks not stored', () => c.refused),
     gauge('uplink_kept', 'Uplinks that are kept', () => uplink.usage.count),
     gauge('uplink_kept_bytes', 'Bytes of them, as `--uplink-max` counts', () => uplink.usage.bytes),
   ]

@@ -5,8 +5,10 @@ import { number, object } from './decode.js'
 import type { Scope } from './scope.js'
 
 const READY_MS = 20_000
+const WRITERS_MS = 120_000
 const httpReady = object({ ports: object({ http: number }) })
 const mqttReady = object({ ports: object({ mqtt: number }) })
+const throughput = object({ perSecond: number })
 const quantiles = object({ p50: number, p99: number, p999: number })
 
 function startComparator(scope: Scope, script: string, args: readonly string[]): ServerProcess {
@@ -43,4 +45,20 @@ export async function runPutFlush(
   const loop = startComparator(scope, 'put-flush.ts', args)
   const line: unknown = JSON.parse(await loop.firstLine((records / rate) * 1000 + 30_000))
   return quantiles(line, 'put-flush')
+}
+
+/** Puts per second of so many writers, each of which waits for its flush before its next put. */
+export async function runPutFlushWriters(
+  scope: Scope,
+  options: {
+    readonly dataRoot: string
+    readonly writers: number
+    readonly records: number
+    readonly recordBytes: number
+  },
+): Promise<number> {
+  const { dataRoot, writers, records, recordBytes } = options
+  const args = [temporaryFolder(scope, dataRoot), ...[0, records, recordBytes, writers].map(String)]
+  const line: unknown = JSON.parse(await startComparator(scope, 'put-flush.ts', args).firstLine(WRITERS_MS))
+  return throughput(line, 'put-flush').perSecond
 }

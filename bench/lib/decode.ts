@@ -29,6 +29,11 @@ export const literal =
   (value, path) =>
     value === wanted ? wanted : fail(path, `'${wanted}'`, value)
 
+export const array =
+  <T>(decode: Decoder<T>): Decoder<readonly T[]> =>
+  (value, path) =>
+    Array.isArray(value) ? value.map((item: unknown, i) => decode(item, `${path}[${i}]`)) : fail(path, 'a list', value)
+
 export const nullable =
   <T>(inner: Decoder<T>): Decoder<T | null> =>
   (value, path) =>

@@ -2,14 +2,24 @@
 // own, so that the messages of one device come from one connection in order.
 import { connect, type Socket } from 'node:net'
 import { deviceMark, mark, MARK_BYTES, nowMicros, timeMark } from './marks.js'
-import { CONNACK, DISCONNECT, PUBACK, PacketReader, encodeConnect, encodePublishHead } from './mqtt-codec.js'
+import {
+  CONNACK,
+  DISCONNECT,
+  PUBACK,
+  PacketReader,
+  encodeConnect,
+  encodePublishHead,
+  type ConnectOptions,
+} from './mqtt-codec.js'
 import type { ProducerOptions, ProducerRun } from './producer.js'
 import { Share } from './producer.js'
+import { signDeviceToken } from './tokens.js'
 
 class Publisher {
   readonly #options: ProducerOptions
   readonly #run: ProducerRun
   readonly #share: Share
+  readonly #index: number
   readonly #heads: Map<number, { head: Buffer; mark: string }> = new Map()
   readonly #inFlight = new Map<number, { device: number; number: number }>()
   readonly #filler: string
@@ -20,15 +30,20 @@ class Publisher {
   constructor(options: ProducerOptions, run: ProducerRun, index: number) {
     this.#options = options
     this.#run = run
+    this.#index = index
     this.#share = new Share(options, index)
     this.#filler = 'x'.repeat(Math.max(0, options.payloadBytes - MARK_BYTES))
     for (const device of this.#share.devices) {
-      const head = encodePublishHead(`${options.topicPrefix}${options.idPrefix}${device}`, options.payloadBytes)
+      const head = encodePublishHead(
+        `${options.topicPrefix}${options.idPrefix}${device}${options.topicSuffix}`,
+        options.payloadBytes,
+      )
       this.#heads.set(device, { head, mark: deviceMark(device) })
     }
   }
 
-  connect(clientId: string): Promise<void> {
+  connect(): Promise<void> {
+    const who = this.#identity()
     return new Promise((resolve, reject) => {
       const socket = connect({ host: this.#options.host, port: this.#options.port, noDelay: true })
       this.#socket = socket
@@ -45,12 +60,22 @@ class Publisher {
         reader.push(data, data.length)
         this.#pump()
       })
-      socket.once('connect', () =>
-        socket.write(encodeConnect({ clientId, username: null, password: null, clean: true, keepAlive: 0 })),
-      )
+      socket.once('connect', () => socket.write(encodeConnect({ ...who, clean: true, keepAlive: 0 })))
       socket.once('error', reject)
       socket.once('close', () => this.#closed(reject))
     })
+  }
+
+  #identity(): Pick<ConnectOptions, 'clientId' | 'username' | 'password'> {
+    const { idPrefix, tokenSecret } = this.#options
+    if (tokenSecret === null) {
+      return { clientId: `bench-publisher-${process.pid}-${this.#index}`, username: null, password: null }
+    }
+    const [device, ...others] = this.#share.devices
+    if (device === undefined || others.length > 0) throw new RangeError('a device needs a connection of its own')
+    const clientId = `${idPrefix}${device}`
+    const password = signDeviceToken(tokenSecret, clientId, Math.floor(Date.now() / 1000))
+    return { clientId, username: clientId, password }
   }
 
   /** Publishes until the run has given out its messages and the last one is acknowledged. */
@@ -103,9 +128,7 @@ class Publisher {
 export async function publishOverMqtt(options: ProducerOptions, run: ProducerRun): Promise<void> {
   const publishers = Array.from({ length: options.connections }, (_, index) => new Publisher(options, run, index))
   try {
-    await Promise.all(
-      publishers.map((publisher, index) => publisher.connect(`bench-publisher-${process.pid}-${index}`)),
-    )
+    await Promise.all(publishers.map((publisher) => publisher.connect()))
     run.begin()
     await Promise.all(publishers.map((publisher) => publisher.publish()))
   } finally {

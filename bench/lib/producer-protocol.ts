@@ -25,6 +25,8 @@ export const producerOrder: Decoder<ProducerOrder> = object({
   payloadBytes: number,
   rate: number,
   topicPrefix: string,
+  topicSuffix: string,
+  tokenSecret: nullable(string),
   window: number,
   batch: number,
   call: either(literal('batch'), literal('single')),

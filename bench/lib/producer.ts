@@ -13,8 +13,11 @@ export interface ProducerOptions {
   readonly payloadBytes: number
   /** Messages per second over all connections; 0: as fast as the server answers. */
   readonly rate: number
-  /** MQTT: publish to this, followed by the device's name. */
+  /** MQTT: publish to this, followed by the device's name and the suffix. */
   readonly topicPrefix: string
+  readonly topicSuffix: string
+  /** MQTT: each connection is one device and publishes as it, with a token of this secret; null: publishers without a name. */
+  readonly tokenSecret: string | null
   /** MQTT: unacknowledged messages of a publisher. */
   readonly window: number
   /** HTTP: messages of a request. */

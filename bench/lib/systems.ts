@@ -62,6 +62,8 @@ export function httpOrder(
     payloadBytes: shape.payloadBytes,
     ...http,
     topicPrefix: '',
+    topicSuffix: '',
+    tokenSecret: null,
     window: 0,
   }
 }
@@ -96,6 +98,36 @@ export function brokerOrder(broker: Mosquitto, shape: LoadShape, publishers: num
     payloadBytes: shape.payloadBytes,
     rate: 0,
     topicPrefix: BROKER_TOPICS,
+    topicSuffix: '',
+    tokenSecret: null,
+    window,
+    batch: 1,
+    call: 'single',
+    apiKey: '',
+    dedup: false,
+  }
+}
+
+/** Devices of the product that publish to their uplink, each with a window of its own. */
+export function uplinkOrder(
+  server: Postrider,
+  shape: Pick<LoadShape, 'devices' | 'messages' | 'payloadBytes'>,
+  window: number,
+): ProducerOrder {
+  return {
+    via: 'mqtt',
+    host: server.host,
+    port: server.ports.mqtt,
+    firstDevice: 0,
+    devices: shape.devices,
+    idPrefix: ID_PREFIX,
+    messages: shape.messages,
+    connections: shape.devices,
+    payloadBytes: shape.payloadBytes,
+    rate: 0,
+    topicPrefix: 'uplink/',
+    topicSuffix: '/bench',
+    tokenSecret: server.tokenSecret,
     window,
     batch: 1,
     call: 'single',

@@ -24,9 +24,9 @@ import { Removals } from './removals.js'
 import { Retained } from './retained.js'
 import { SessionTable } from './session-table.js'
 import { OrdinarySession, type SessionKeeper, type SessionLink } from './session.js'
-import { Wills } from './wills.js'
+import { Wills, type WillsOptions } from './wills.js'
 
-export interface PubSubOptions {
+export interface PubSubOptions extends Pick<WillsOptions, 'uplinkWill'> {
   readonly store: SessionStore
   readonly clock: Clock
   readonly log: Logger
@@ -63,7 +63,7 @@ export class PubSub implements SessionKeeper {
   #timer: NodeJS.Timeout | null = null
   #reloading: Promise<void> | null = null
 
-  private constructor({ store, clock, log, limits, counters }: PubSubOptions) {
+  private constructor({ store, clock, log, limits, counters, uplinkWill }: PubSubOptions) {
     this.limits = limits
     this.counters = counters
     this.#store = store
@@ -75,7 +75,7 @@ export class PubSub implements SessionKeeper {
     this.#writer = writer
     const publish = (message: OrdinaryMessage, willOf: string | null): Promise<void> | null =>
       this.publish(message, willOf === null ? {} : { willOf })
-    this.wills = new Wills({ store, writer, log, counters, publish })
+    this.wills = new Wills({ store, writer, log, counters, publish, uplinkWill })
   }
 
   /** Reads what is stored. Rejects when that cannot be done. */
@@ -83,8 +83,7 @@ export class PubSub implements SessionKeeper {
     const hub = new PubSub(options)
     await hub.#load()
     hub.#tick()
-    hub.#timer = setInterval(() => hub.#tick(), TICK_MS)
-    hub.#timer.unref()
+    hub.#timer = setInterval(() => hub.#tick(), TICK_MS).unref()
     return hub
   }
 
@@ -94,6 +93,7 @@ export class PubSub implements SessionKeeper {
     for (const session of this.#sessions.values()) this.detach(session)
     this.#flushRemovals()
     this.#stopping.abort()
+    await this.wills.settled()
     await this.#writer.settled()
     await this.#reloading
     this.#writer.block('the broker has stopped')

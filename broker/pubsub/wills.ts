@@ -4,6 +4,7 @@
 import type { Logger } from '../../core/log.js'
 import type { OrdinaryMessage } from '../../core/model/ordinary-message.js'
 import type { SessionStore } from '../../core/ports/session-store.js'
+import { classifyTopic } from '../../protocol/topics.js'
 import type { PubSubCounters } from './counters.js'
 import type { OrderedWriter } from './ordered-writer.js'
 
@@ -14,7 +15,11 @@ export interface WillsOptions {
   readonly counters: PubSubCounters
   /** Publishes; `willOf`: the kept will of this client is forgotten in the same step. As PubSub.publish. */
   readonly publish: (message: OrdinaryMessage, willOf: string | null) => Promise<void> | null
+  readonly uplinkWill: UplinkWill
 }
+
+/** Stores a will to the uplink of `device`. Rejects when it is not stored. */
+export type UplinkWill = (device: string, channel: string, payload: Uint8Array) => Promise<void>
 
 export class Wills {
   readonly #options: WillsOptions
@@ -22,6 +27,8 @@ export class Wills {
   readonly #owners = new Map<string, object>()
   /** Wills that must not be published, which could not be stored. */
   readonly #unforgotten = new Set<string>()
+  /** Wills on their way to uplink. */
+  readonly #toUplink = new Set<Promise<void>>()
 
   constructor(options: WillsOptions) {
     this.#options = options
@@ -64,20 +71,43 @@ export class Wills {
     for (const client of this.#unforgotten) if (this.#forget(client)) this.#unforgotten.delete(client)
   }
 
+  /** Once it is in uplink, it is not kept here any more: ending between the two it would be stored twice. */
+  #stored(stored: Promise<void>, willOf: string | null): Promise<void> {
+    const done = stored.then(() => {
+      // A later connection of the client may have put its own will in that place.
+      if (willOf === null || this.#owners.has(willOf)) return
+      if (!this.#forget(willOf)) this.#unforgotten.add(willOf)
+    })
+    this.#toUplink.add(done)
+    const ended = (): void => void this.#toUplink.delete(done)
+    done.then(ended, ended)
+    return done
+  }
+
+  /** Waits for wills on their way to uplink. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#toUplink)
+  }
+
   #forget(client: string): boolean {
     return this.#options.writer.writeQuietly([{ kind: 'forgetWill', client }])
   }
 
   /** One that cannot be stored stays where it is kept, and is published after the next start. */
   #publish(message: OrdinaryMessage, willOf: string | null): void {
-    const { counters, log, publish } = this.#options
+    const { counters, log, publish, uplinkWill } = this.#options
     const lost = (err: unknown): void => {
       counters.dropped.store_unavailable++
       log.warn({ err }, 'a will could not be published')
     }
     counters.willsPublished++
     try {
-      publish(message, willOf)?.catch(lost)
+      const topic = classifyTopic(message.topic)
+      const published =
+        topic.kind === 'uplink'
+          ? this.#stored(uplinkWill(topic.device, topic.channel, message.payload), willOf)
+          : publish(message, willOf)
+      published?.catch(lost)
     } catch (err) {
       lost(err)
     }

@@ -10,6 +10,7 @@ import {
   queueMetrics,
   uplinkMetrics,
 } from '../../cli/metric-tables.js'
+import { UplinkCounters } from '../../broker/uplink/uplink-counters.js'
 import { LocalBusCounters } from '../../core/bus/local/local-bus.js'
 import { createMetrics, type Metric } from '../../core/metrics/metrics.js'
 import { CourierCounters } from '../../courier/courier-counters.js'
@@ -54,6 +55,8 @@ void t.test('metrics: every counter of every component is shown, once', async (t
   eachIsShown(t, pubsub, pubsubMetrics(pubsub))
   eachIsShown(t, api, apiMetrics(api))
   eachIsShown(t, bus, busMetrics(bus))
+  const uplink = new UplinkCounters()
+  eachIsShown(t, uplink, uplinkMetrics(uplink, { usage: { count: 0, bytes: 0 } }))
 })
 
 void t.test('metrics: names are unique and follow the conventions of Prometheus', async (t) => {
@@ -63,7 +66,7 @@ void t.test('metrics: names are unique and follow the conventions of Prometheus'
     ...pubsubMetrics(new PubSubCounters()),
     ...apiMetrics(new ApiCounters()),
     ...busMetrics(new LocalBusCounters()),
-    ...uplinkMetrics({ usage: { count: 1, bytes: 2 } }),
+    ...uplinkMetrics(new UplinkCounters(), { usage: { count: 1, bytes: 2 } }),
     ...queueMetrics({ count: 1, bytes: 2, age: () => 1500 }),
   ]
   for (const { name, kind, help } of all) {

@@ -2,12 +2,14 @@ import tap from 'tap'
 import { DEFAULT_BROKER_LIMITS, PACKETS_PER_TURN, SLOWEST_BYTES_PER_SECOND } from '../../broker/limits.js'
 import { nodeLimits } from '../../cli/compose-limits.js'
 import { loadServerConfig } from '../../core/config/load-server-config.js'
+import { UPLINK_LANE_BYTES } from '../../broker/uplink/uplink-lane.js'
 import { settingName } from '../../core/config/option.js'
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { parseDuration, parseSize } from '../../core/config/units.js'
 import { createLogger } from '../../core/log.js'
 import { COURIER_DEFAULTS } from '../../courier/create-courier-host.js'
 import { DEFAULT_API_LIMITS, FIELD_LIMITS, REQUEST_BURST_SECONDS } from '../../push-api/limits.js'
+import { UPLINK_CHANNEL_MAX_BYTES } from '../../protocol/topics.js'
 import { readRepositoryFile, sectionOf } from '../support/repository.js'
 
 const page = readRepositoryFile('docs/limits.md')
@@ -15,7 +17,7 @@ const page = readRepositoryFile('docs/limits.md')
 /** The first number of a bound with its unit, as a setting is written: `64 KiB` → `64KiB`, `1,000 ranges` → `1000`. */
 function numberIn(bound: string): string {
   if (bound.trim() === 'off') return 'off'
-  const match = /([\d,]+)(?: ?((?:KiB|MiB|ms|s|d|h)\b))?(\/s|\/min)?/.exec(bound)
+  const match = /([\d,]+)(?: ?((?:KiB|MiB|GiB|ms|s|d|h)\b))?(\/s|\/min)?/.exec(bound)
   return `${(match?.[1] ?? '').replaceAll(',', '')}${match?.[2] ?? ''}${match?.[3] ?? ''}`
 }
 
@@ -67,6 +69,11 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(seconds('time for a request to arrive whole'), DEFAULT_API_LIMITS.requestTimeoutMs)
   t.equal(seconds('idle connection'), DEFAULT_API_LIMITS.keepAliveTimeoutMs)
   t.match(page, new RegExp(`the burst is ${REQUEST_BURST_SECONDS} s`))
+
+  t.equal(bytes('bytes of a channel'), UPLINK_CHANNEL_MAX_BYTES)
+  t.equal(seconds('time to store one'), DEFAULT_BROKER_LIMITS.uplinkTimeoutMs)
+  t.equal(bytes('bytes of one connection on their way to the store'), UPLINK_LANE_BYTES)
+  t.equal(bytes('bytes of all connections on their way to the store'), DEFAULT_BROKER_LIMITS.maxUplinkBytes)
 
   t.equal(bytes('bytes in flight to one device'), COURIER_DEFAULTS.windowBytes)
   t.equal(bytes('bytes buffered for one connection'), COURIER_DEFAULTS.bufferLimit)

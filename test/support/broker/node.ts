@@ -4,12 +4,14 @@ import type { Test } from 'tap'
 import { PubSubCounters } from '../../../broker/pubsub/counters.js'
 import { createBroker, type Broker, type BrokerOptions } from '../../../broker/create-broker.js'
 import { BrokerCounters } from '../../../broker/counters.js'
+import { UplinkCounters } from '../../../broker/uplink/uplink-counters.js'
 import { createLocalBus } from '../../../core/bus/local/local-bus.js'
 import { systemClock } from '../../../core/clock.js'
 import { UNLIMITED } from '../../../core/limits/token-bucket.js'
 import { createLogger } from '../../../core/log.js'
 import type { NewMessage } from '../../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS, type Mailbox } from '../../../core/ports/mailbox.js'
+import type { Uplink, UplinkLimits } from '../../../core/ports/uplink.js'
 import { createDeviceTokens, type DeviceTokens } from '../../../core/security/device-tokens.js'
 import { openLmdbStore, type LmdbStore } from '../../../core/stores/lmdb/open.js'
 import type { CourierHost } from '../../../courier/courier-api.js'
@@ -27,6 +29,7 @@ export interface TestNode {
   readonly counters: BrokerCounters
   readonly courierCounters: CourierCounters
   readonly pubsubCounters: PubSubCounters
+  readonly uplinkCounters: UplinkCounters
   token(device: string, ttlSeconds?: number): Promise<string>
   /** Appends texts in one call and sends the notices; the first and last seq. */
   push(device: string, ...payloads: Array<string | Uint8Array>): Promise<{ first: number; last: number }>
@@ -37,6 +40,9 @@ export interface TestNodeOptions {
   readonly broker?: Partial<Pick<BrokerOptions, 'limits' | 'pubsubLimits' | 'tokens' | 'credentials' | 'sessions'>>
   readonly couriers?: (couriers: CourierHost) => Pick<CourierHost, 'open'>
   readonly inboxMax?: number
+  readonly uplinkLimits?: Partial<UplinkLimits>
+  /** Puts something between the broker and the real uplink. */
+  readonly wrapUplink?: (uplink: Uplink) => Pick<Uplink, 'append'>
 }
 
 const SECRET = Buffer.alloc(32, 's')
@@ -45,13 +51,20 @@ const SECRET = Buffer.alloc(32, 's')
 export async function startNode(t: Test, options: TestNodeOptions = {}): Promise<TestNode> {
   const log = createLogger({ level: 'silent' })
   const limits = { ...DEFAULT_MAILBOX_LIMITS, inboxMax: options.inboxMax ?? 20_000 }
-  const store = await openLmdbStore({ path: t.testdir({}), durability: 'process', limits, log })
-  const { mailbox, credentials, sessions } = store
+  const store = await openLmdbStore({
+    path: t.testdir({}),
+    durability: 'process',
+    limits,
+    uplinkLimits: options.uplinkLimits ?? {},
+    log,
+  })
+  const { mailbox, credentials, sessions, uplink } = store
   const bus = createLocalBus()
   const tokens = createDeviceTokens({ secrets: [SECRET], maxTtlSeconds: 3_600, clock: systemClock })
   const counters = new BrokerCounters()
   const courierCounters = new CourierCounters()
   const pubsubCounters = new PubSubCounters()
+  const uplinkCounters = new UplinkCounters()
   const couriers = createCourierHost({ node: 'n1', mailbox, bus, log, counters: courierCounters, ...options.courier })
   await couriers.start()
   const broker = createBroker({
@@ -62,6 +75,8 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     tokens,
     credentials,
     sessions,
+    uplink: options.wrapUplink?.(uplink) ?? uplink,
+    uplinkCounters,
     pubsubCounters,
     log,
     counters,
@@ -89,6 +104,7 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     counters,
     courierCounters,
     pubsubCounters,
+    uplinkCounters,
     token: async (device, ttlSeconds = 600) => (await tokens.sign(device, ttlSeconds)).token,
     async push(device, ...payloads) {
       const items = payloads.map((payload): NewMessage => newMessage(device, payload))
