@@ -41,6 +41,8 @@ export interface AedesHostOptions extends Omit<AdmissionOptions, 'mayConnect'> {
 export interface AedesHost {
   /** Takes a new wire. */
   accept(wire: Wire): void
+  /** Ends a device's ordinary session, and its connection if it has that session. Rejects with StoreUnavailable. */
+  forgetDevice(device: string): Promise<void>
   /** From now on every CONNECT is answered CONNACK 3. */
   drain(): void
   /** Closes every connection; resolves when all wires have closed. */
@@ -191,6 +193,9 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
       const connection = new Connection(wire, context)
       connections.add(connection)
       door.comes(connection)
+    },
+    async forgetDevice(device) {
+      await hub.end(device)
     },
     drain() {
       draining = true

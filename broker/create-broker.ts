@@ -48,6 +48,8 @@ export interface BrokerOptions {
 export interface Broker {
   /** Listens; the ports that are on. Rejects with StartupError. */
   start(): Promise<{ readonly mqtt?: number; readonly ws?: number }>
+  /** Forgets what ordinary pub/sub keeps of a device that is deleted. Rejects with StoreUnavailable. */
+  forgetDevice(device: string): Promise<void>
   /** Refuses new devices with CONNACK 3; those that are connected stay. */
   drain(): void
   /** Stops accepting and closes the sockets that are left. Idempotent. */
@@ -119,6 +121,9 @@ export function createBroker(options: BrokerOptions): Broker {
         await (stopped ??= stop())
         throw error
       }
+    },
+    async forgetDevice(device) {
+      await running?.forgetDevice(device)
     },
     drain() {
       running?.drain()

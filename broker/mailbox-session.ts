@@ -12,6 +12,7 @@ import {
   type FilterLimits,
   type MailboxSubscription,
   type RequestedFilter,
+  type Subscriber,
 } from './subscribe-policy.js'
 
 /** What a session needs of its connection. */
@@ -27,6 +28,7 @@ export interface SessionConnection {
 export interface OrdinarySubscriptions {
   /** Why a filter is refused; null: it is granted. */
   refuses(filter: string): SubackRefusal | null
+  readonly subscribed: Subscriber['subscribed']
   subscribe(filters: readonly RequestedFilter[]): Promise<void> | null
   unsubscribe(filters: readonly string[]): Promise<void> | null
 }
@@ -126,6 +128,7 @@ export class MailboxSession {
       device,
       hasMailbox: mailbox !== null,
       refuses: (filter: string) => ordinary.refuses(filter),
+      subscribed: ordinary.subscribed,
     }
     const decision = decideSubscribe(subscriber, this.#active, packet.subscriptions, limits)
     if (decision.kind === 'violation') {

@@ -11,7 +11,7 @@ import type { BrokerLimits } from './limits.js'
 import type { PlainMode } from './publish-encoder.js'
 import { topicExcess } from './topic-limits.js'
 
-export type FilterLimits = Pick<BrokerLimits, 'maxFilters' | 'maxTopicBytes' | 'maxTopicLevels'>
+export type FilterLimits = Pick<BrokerLimits, 'maxFilters' | 'maxSubscriptions' | 'maxTopicBytes' | 'maxTopicLevels'>
 
 /** The mailbox subscription of a connection. */
 export interface MailboxSubscription {
@@ -48,6 +48,8 @@ export interface Subscriber {
   readonly hasMailbox: boolean
   /** Why an ordinary filter is refused; null: it is granted. */
   readonly refuses: (filter: string) => SubackRefusal | null
+  /** The ordinary filters that it has. */
+  readonly subscribed: { readonly size: number; has(filter: string): boolean }
 }
 
 const GRANTED: FilterAnswer = { granted: 1 }
@@ -61,7 +63,7 @@ export function mailboxSubscription(device: string, filter: string): MailboxSubs
 }
 
 export function decideSubscribe(
-  { device, hasMailbox, refuses }: Subscriber,
+  { device, hasMailbox, refuses, subscribed }: Subscriber,
   active: MailboxSubscription | null,
   requested: readonly RequestedFilter[],
   limits: FilterLimits,
@@ -70,6 +72,7 @@ export function decideSubscribe(
   let current = active
   const answers: FilterAnswer[] = []
   const ordinary: RequestedFilter[] = []
+  const added = new Set<string>()
   for (const { topic, qos } of requested) {
     const excess = answers.length >= limits.maxFilters ? 'too_many' : topicExcess(topic, limits)
     if (excess !== null) {
@@ -85,7 +88,10 @@ export function decideSubscribe(
         answers.push(refused(kind.kind))
         break
       case 'ordinary': {
-        const reason = refuses(topic)
+        const isNew = !subscribed.has(topic) && !added.has(topic)
+        const full = isNew && subscribed.size + added.size >= limits.maxSubscriptions
+        const reason = refuses(topic) ?? (full ? 'too_many' : null)
+        if (reason === null && isNew) added.add(topic)
         answers.push(reason === null ? { granted: qos } : refused(reason))
         if (reason === null) ordinary.push({ topic, qos })
         break

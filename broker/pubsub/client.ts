@@ -24,6 +24,8 @@ export interface OrdinaryClientOptions {
   readonly acl: Acl
 }
 
+const NOTHING: ReadonlyMap<string, unknown> = new Map()
+
 export class OrdinaryClient implements SessionLink {
   readonly #hub: PubSub
   readonly #connection: OrdinaryConnection
@@ -101,6 +103,10 @@ export class OrdinaryClient implements SessionLink {
     const { limits, counters } = this.#hub
     const full = this.#session === null && !this.#clean && counters.storedSessions >= limits.sessionsMax
     return full ? 'sessions_full' : null
+  }
+
+  get subscribed(): ReadonlyMap<string, unknown> {
+    return this.#session?.subscriptions ?? NOTHING
   }
 
   /** See PubSub. */

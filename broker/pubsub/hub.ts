@@ -90,7 +90,7 @@ export class PubSub implements SessionKeeper {
   /** Waits for what is under way. Sessions that are still connected are let go. Idempotent. */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer)
-    for (const session of this.#sessions.values()) this.detach(session)
+    for (const session of this.#sessions.values()) if (session.link !== null) this.detach(session)
     this.#flushRemovals()
     this.#stopping.abort()
     await this.wills.settled()
@@ -226,11 +226,9 @@ export class PubSub implements SessionKeeper {
       for (const message of this.#retained.match(filter)) {
         const granted = Math.min(qos, message.qos)
         const level = granted === 2 ? 2 : 1
-        // In memory it is one reference more to a message that is there anyway: no limit but that of retained messages.
         if (granted === 0)
           atMostOnce.push({ ...message, qos: 0, retain: true }) // [MQTT-3.3.1-8]
-        else if (durable) this.#enqueue(session, session.reserve(message, level, true), changes, added)
-        else this.#enqueue(session, session.place(message, level, true), changes, added)
+        else this.#enqueue(session, session.reserve(message, level, true), changes, added)
       }
     }
     return this.#commit(changes, added, () => {

@@ -155,26 +155,35 @@ export class OrdinarySession {
   /** A place in the queue, or null: dropped, because it is full. The message is not in the queue before `add`. */
   reserve(message: OrdinaryMessage, qos: 1 | 2, retain: boolean): QueuedMessage | null {
     const { limits } = this.#keeper
-    if (this.count >= limits.queueMax || this.bytes + ordinarySize(message) > limits.queueMaxBytes) {
+    const full = this.count >= limits.queueMax || this.bytes + ordinarySize(message) > limits.queueMaxBytes
+    if (full && (this.durable || !retain)) {
       this.#drop('queue_full')
       return null
     }
-    return this.place(message, qos, retain)
-  }
-
-  /** As `reserve`, whatever waits. */
-  place({ topic, payload }: OrdinaryMessage, qos: 1 | 2, retain: boolean): QueuedMessage {
-    const message = { number: this.next++, topic, payload, qos, retain, released: false }
-    this.count++
-    this.bytes += ordinarySize(message)
-    return message
+    const { topic, payload } = message
+    const queued = { number: this.next++, topic, payload, qos, retain, released: false }
+    this.#count(queued, 1)
+    return queued
   }
 
   /** The place was not used after all; the last one that was given. */
   takeBack(message: QueuedMessage): void {
     this.next = message.number
-    this.count--
-    this.bytes -= ordinarySize(message)
+    this.#count(message, -1)
+  }
+
+  /**
+   * Whether a message counts against the limits. A retained one for a session in memory is but one reference more to what is
+   * there anyway, and a subscription must get them all [MQTT-3.3.1-6].
+   */
+  #counts(message: QueuedMessage): boolean {
+    return this.durable || !message.retain
+  }
+
+  #count(message: QueuedMessage, sign: 1 | -1): void {
+    if (!this.#counts(message)) return
+    this.count += sign
+    this.bytes += sign * ordinarySize(message)
   }
 
   /** The message is in the queue, stored where it must be. Called in the order of the numbers. */
@@ -211,7 +220,7 @@ export class OrdinarySession {
     const entry = this.#inFlight.get(packetIdOf(message.number))
     if (entry === undefined || entry.message !== message || entry.released) return
     entry.released = true
-    this.bytes -= ordinarySize(message)
+    if (this.#counts(message)) this.bytes -= ordinarySize(message)
   }
 
   // --- sending
@@ -279,8 +288,9 @@ export class OrdinarySession {
   }
 
   #done(message: QueuedMessage, released: boolean): void {
-    this.count--
-    if (!released) this.bytes -= ordinarySize(message)
+    this.#count(message, -1)
+    // It was taken out of the sum when it was released.
+    if (released && this.#counts(message)) this.bytes += ordinarySize(message)
     if (this.durable) this.#keeper.removed(this, message.number, released ? 0 : ordinarySize(message))
   }
 

@@ -15,9 +15,9 @@ import { grants, type Acl } from '../../protocol/acl.js'
 const PLAIN: MailboxSubscription = { filter: 'inbox/p1', mode: 'plain' }
 const WITH_SEQ: MailboxSubscription = { filter: 'inbox/p1/+', mode: 'plain-seq' }
 const IDLE: NodeLoad = { draining: false, over: () => null }
-const LIMITS: FilterLimits = { maxFilters: 12, maxTopicBytes: 200, maxTopicLevels: 5 }
+const LIMITS: FilterLimits = { maxFilters: 12, maxSubscriptions: 5, maxTopicBytes: 200, maxTopicLevels: 5 }
 
-const P1: Subscriber = { device: 'p1', hasMailbox: true, refuses: () => 'no_grant' }
+const P1: Subscriber = { device: 'p1', hasMailbox: true, refuses: () => 'no_grant', subscribed: new Set() }
 const GRANTED: Subscriber = { ...P1, refuses: (filter) => (grants(['g/#', '+/x'], filter) ? null : 'no_grant') }
 
 type Filters = ReadonlyArray<string | readonly [string, 0 | 1 | 2]>
@@ -116,6 +116,11 @@ void t.test('subscribe policy: ordinary filters that are granted, with the QoS t
     'reserved',
     'system',
   ])
+  t.same(
+    answersTo({ ...all, subscribed: new Set(['a', 'b', 'c']) }, null, ['x', 'a', ['x', 2], 'y', 'z', 'b', 'inbox/p1']),
+    [1, 1, 2, 1, 'too_many', 1, 1],
+    'so many of a device, those that it has excepted',
+  )
   t.same(answersTo({ ...all, hasMailbox: false }, null, ['inbox/p1', 'a']), ['foreign', 1], 'no mailbox')
 })
 

@@ -13,6 +13,7 @@ import type { NewMessage } from '../../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS, type Mailbox } from '../../../core/ports/mailbox.js'
 import type { Uplink, UplinkLimits } from '../../../core/ports/uplink.js'
 import { createDeviceTokens, type DeviceTokens } from '../../../core/security/device-tokens.js'
+import type { Acl } from '../../../protocol/acl.js'
 import { openLmdbStore, type LmdbStore } from '../../../core/stores/lmdb/open.js'
 import type { CourierHost } from '../../../courier/courier-api.js'
 import { CourierCounters } from '../../../courier/courier-counters.js'
@@ -30,19 +31,25 @@ export interface TestNode {
   readonly courierCounters: CourierCounters
   readonly pubsubCounters: PubSubCounters
   readonly uplinkCounters: UplinkCounters
-  token(device: string, ttlSeconds?: number): Promise<string>
+  token(device: string, ttlSeconds?: number, acl?: Partial<Acl>): Promise<string>
   /** Appends texts in one call and sends the notices; the first and last seq. */
   push(device: string, ...payloads: Array<string | Uint8Array>): Promise<{ first: number; last: number }>
+  /** Idempotent; also done at the end of the test. */
+  stop(): Promise<void>
 }
 
 export interface TestNodeOptions {
   readonly courier?: Partial<CourierHostOptions>
-  readonly broker?: Partial<Pick<BrokerOptions, 'limits' | 'pubsubLimits' | 'tokens' | 'credentials' | 'sessions'>>
+  readonly broker?: Partial<
+    Pick<BrokerOptions, 'limits' | 'pubsubLimits' | 'tokens' | 'credentials' | 'sessions' | 'clock'>
+  >
   readonly couriers?: (couriers: CourierHost) => Pick<CourierHost, 'open'>
   readonly inboxMax?: number
   readonly uplinkLimits?: Partial<UplinkLimits>
   /** Puts something between the broker and the real uplink. */
   readonly wrapUplink?: (uplink: Uplink) => Pick<Uplink, 'append'>
+  /** The data folder, for a node after another one. */
+  readonly folder?: string
 }
 
 const SECRET = Buffer.alloc(32, 's')
@@ -52,7 +59,7 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
   const log = createLogger({ level: 'silent' })
   const limits = { ...DEFAULT_MAILBOX_LIMITS, inboxMax: options.inboxMax ?? 20_000 }
   const store = await openLmdbStore({
-    path: t.testdir({}),
+    path: options.folder ?? t.testdir({}),
     durability: 'process',
     limits,
     uplinkLimits: options.uplinkLimits ?? {},
@@ -85,13 +92,15 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     limits: { connectsPerDevice: UNLIMITED, ...options.broker?.limits },
   })
   const { mqtt = 0, ws = 0 } = await broker.start()
-  t.teardown(async () => {
+  let stopped: Promise<void> | null = null
+  const stop = async (): Promise<void> => {
     broker.drain()
     await couriers.stop()
     await broker.stop()
     await bus.close()
     await store.close()
-  })
+  }
+  t.teardown(() => (stopped ??= stop()))
 
   return {
     mqtt,
@@ -105,7 +114,8 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     courierCounters,
     pubsubCounters,
     uplinkCounters,
-    token: async (device, ttlSeconds = 600) => (await tokens.sign(device, ttlSeconds)).token,
+    token: async (device, ttlSeconds = 600, acl) => (await tokens.sign(device, ttlSeconds, acl)).token,
+    stop: () => (stopped ??= stop()),
     async push(device, ...payloads) {
       const items = payloads.map((payload): NewMessage => newMessage(device, payload))
       const results = await mailbox.append(items)

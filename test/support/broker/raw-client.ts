@@ -8,11 +8,16 @@ export class RawClient {
   readonly socket: Socket
   readonly packets: Packet[] = []
   closed = false
+  /** Told of each packet as it comes. */
+  onPacket: (packet: Packet) => void = () => {}
 
   private constructor(socket: Socket) {
     this.socket = socket
     const parser = mqttPacket.parser({ protocolVersion: 4 })
-    parser.on('packet', (packet) => this.packets.push(packet))
+    parser.on('packet', (packet) => {
+      this.packets.push(packet)
+      this.onPacket(packet)
+    })
     socket.on('data', (chunk) => parser.parse(chunk))
     socket.on('error', () => {})
     socket.on('close', () => {
