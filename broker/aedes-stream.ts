@@ -5,6 +5,8 @@
 // `stream.finished` registers some more: we never emit those. The end of the connection is told once, by 'end', which is
 // Aedes' own `client.close`.
 
+import { ChunkList } from '../core/chunk-list.js'
+
 /** The other side of the stream: the connection. */
 export interface StreamOwner {
   /** Bytes of a packet that Aedes sends. */
@@ -19,13 +21,6 @@ export interface StreamOwner {
 
 type Listener = (...args: unknown[]) => void
 
-/**
- * Pieces up to this size that wait behind others are copied together: a packet that comes byte by byte would otherwise cost
- * hundreds of bytes for each.
- */
-const SMALL_BYTES = 512
-const JOINED_BYTES = 4 * 1024
-
 export class AedesStream<Owner extends StreamOwner = StreamOwner> {
   readonly owner: Owner
   /** Aedes sets it to its Client. */
@@ -33,10 +28,7 @@ export class AedesStream<Owner extends StreamOwner = StreamOwner> {
   destroyed = false
   /** Bytes that wait for Aedes. */
   waiting = 0
-  #chunks: Uint8Array[] | null = null
-  /** The last of `#chunks` is the first `#joinedLength` bytes of it. */
-  #joined: Buffer | null = null
-  #joinedLength = 0
+  #chunks: ChunkList | null = null
   #onReadable: Listener | null = null
   #onEnd: Listener | null = null
 
@@ -48,24 +40,9 @@ export class AedesStream<Owner extends StreamOwner = StreamOwner> {
 
   push(bytes: Uint8Array): void {
     if (this.destroyed) return
-    if (this.#chunks === null) this.#chunks = [bytes]
-    else if (bytes.length <= SMALL_BYTES) this.#join(this.#chunks, bytes)
-    else {
-      this.#chunks.push(bytes)
-      this.#joined = null
-    }
+    this.#chunks ??= new ChunkList()
+    this.#chunks.push(bytes)
     this.waiting += bytes.length
-  }
-
-  #join(chunks: Uint8Array[], bytes: Uint8Array): void {
-    if (this.#joined === null || this.#joinedLength + bytes.length > this.#joined.length) {
-      this.#joined = Buffer.allocUnsafeSlow(JOINED_BYTES)
-      this.#joinedLength = 0
-      chunks.push(this.#joined)
-    }
-    this.#joined.set(bytes, this.#joinedLength)
-    this.#joinedLength += bytes.length
-    chunks[chunks.length - 1] = this.#joined.subarray(0, this.#joinedLength)
   }
 
   /** Tells Aedes to read, if something waits. */
@@ -78,7 +55,6 @@ export class AedesStream<Owner extends StreamOwner = StreamOwner> {
     if (this.destroyed) return
     this.destroyed = true
     this.#chunks = null
-    this.#joined = null
     this.waiting = 0
     const onEnd = this.#onEnd
     this.#onEnd = null
@@ -93,8 +69,7 @@ export class AedesStream<Owner extends StreamOwner = StreamOwner> {
     const chunks = this.#chunks
     if (chunks === null || !this.owner.mayRead()) return null
     this.#chunks = null
-    this.#joined = null
-    const bytes = chunks.length === 1 ? (chunks[0] ?? null) : Buffer.concat(chunks, this.waiting)
+    const bytes = chunks.take()
     this.waiting = 0
     this.owner.readByAedes()
     return bytes

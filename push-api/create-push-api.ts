@@ -154,12 +154,13 @@ async function build(context: RouteContext, door: HttpDoor, version: string): Pr
     serverFactory: (listener) => createHttpServer(limits, door, listener),
     return503OnClosing: false, // a connection that is still open is served until it is closed
     routerOptions: { maxParamLength: PARAM_MAX_LENGTH },
-    clientErrorHandler: answerClientErrors(counters),
+    clientErrorHandler: answerClientErrors(counters, door),
     frameworkErrors: (error, _request, reply) => replyWithError(reporting, reply, error),
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   registerErrorHandlers(app, reporting)
+  refuseMalformed(app)
   limitAddresses(app, new RateTable(limits.requestsPerAddress), context)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', (request, payload, done) => {
@@ -194,11 +195,26 @@ function createHttpServer(limits: ApiLimits, door: HttpDoor, listener: RequestLi
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       // Node looks for late requests every 30 s by default.
       connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
+      // Node's own answer has no body; see `refuseMalformed`.
+      requireHostHeader: false,
     },
     door.guard(listener),
   )
+  // The same: an `Expect` that Node does not know goes the way of all requests.
+  server.on('checkExpectation', door.guard(listener))
   door.watch(server)
   return server
+}
+
+/** What RFC 9112 says about a request's headers, and Node would answer without a problem document. */
+function refuseMalformed(app: FastifyInstance): void {
+  app.addHook('onRequest', ({ headers, raw }, _reply, done) => {
+    if (headers.host === undefined && raw.httpVersion === '1.1') {
+      done(new PostriderError('bad_request', 'Host: the header is missing'))
+    } else if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') {
+      done(new PostriderError('bad_request', 'Expect: only 100-continue is understood'))
+    } else done()
+  })
 }
 
 /** Before anything else is looked at, keys too: guessing them is what costs an attacker nothing. */

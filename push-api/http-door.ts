@@ -6,6 +6,7 @@
 
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { PostriderError } from '../core/errors.js'
 import type { SocketBudget } from '../core/limits/socket-budget.js'
 import { WaitingRoom } from '../core/limits/waiting-room.js'
@@ -23,6 +24,10 @@ interface Client {
   /** Requests that are being answered. */
   requests: number
   known: boolean
+  /** The last request that came. */
+  last: IncomingMessage | null
+  /** To be done when no more than `left` of them are not answered. */
+  afterwards: { readonly left: number; readonly next: () => void } | null
 }
 
 const NEEDS_KEY = '/v1/'
@@ -33,7 +38,7 @@ export class HttpDoor {
   readonly #counters: ApiCounters
   readonly #newcomers: WaitingRoom<Socket>
   readonly #known: WaitingRoom<Socket>
-  readonly #clients = new WeakMap<Socket, Client>()
+  readonly #clients = new WeakMap<Duplex, Client>()
   #open = 0
 
   constructor(limits: HttpDoorLimits, budget: SocketBudget, counters: ApiCounters) {
@@ -67,9 +72,22 @@ export class HttpDoor {
     }
   }
 
+  /**
+   * Calls `next` once every request of the connection that has come whole is answered; never if it ends before. False: it was
+   * asked for this connection already, and nothing is done.
+   */
+  afterAnswers(socket: Duplex, next: () => void): boolean {
+    const client = this.#clients.get(socket)
+    const left = client?.last?.complete === false ? 1 : 0
+    if (client === undefined || client.requests <= left) next()
+    else if (client.afterwards === null) client.afterwards = { left, next }
+    else return false
+    return true
+  }
+
   #comes(socket: Socket): void {
     this.#open++
-    this.#clients.set(socket, { requests: 0, known: false })
+    this.#clients.set(socket, { requests: 0, known: false, last: null, afterwards: null })
     this.#newcomers.enter(socket)
     const room = this.#open <= this.#limits.connectionsMax || this.#makeRoom()
     const files = this.#budget.enter()
@@ -105,13 +123,17 @@ export class HttpDoor {
       socket.destroy()
       return false
     }
+    client.last = request
     if (client.requests++ === 0) {
       this.#newcomers.leave(socket)
       this.#known.leave(socket)
     }
     response.once('close', () => {
       client.known ||= response.statusCode < 400 && request.url?.startsWith(NEEDS_KEY) === true
-      if (--client.requests > 0 || socket.destroyed) return
+      client.requests--
+      if (socket.destroyed) return
+      if (client.afterwards !== null && client.requests <= client.afterwards.left) client.afterwards.next()
+      if (client.requests > 0) return
       if (client.known) this.#known.enter(socket)
       else this.#newcomers.enter(socket)
     })

@@ -3,6 +3,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
+import { ChunkList } from '../core/chunk-list.js'
 import { PostriderError } from '../core/errors.js'
 
 /** Bytes of the bodies that arrive in several pieces, over all connections. */
@@ -47,7 +48,8 @@ function drop(stream: Readable, most: number): void {
 const tooLarge = (max: number): PostriderError =>
   new PostriderError('body_too_large', `a request body of at most ${max} bytes is allowed`)
 
-function decode(bytes: Buffer): string {
+function decode(body: Uint8Array): string {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   if (isAscii(bytes)) return bytes.toString('latin1')
   if (!isUtf8(bytes)) throw new PostriderError('bad_request', 'the body is not valid UTF-8')
   return bytes.toString('utf8')
@@ -76,15 +78,13 @@ export function readText(
     return
   }
 
-  let first: Buffer | null = null
-  let rest: Buffer[] | null = null
-  let size = 0
+  const chunks = new ChunkList()
   let taken = 0
 
   function finish(error: Error | null): void {
     stream.off('data', onData)
     stream.off('end', onEnd)
-    stream.off('error', finish)
+    stream.off('error', onClose)
     stream.off('close', onClose)
     budget.release(taken)
     if (error !== null) {
@@ -94,7 +94,7 @@ export function readText(
     }
     let text = ''
     try {
-      if (first !== null) text = decode(rest === null ? first : Buffer.concat(rest, size))
+      if (chunks.length > 0) text = decode(chunks.take())
     } catch (fault) {
       done(fault instanceof Error ? fault : new Error('the body cannot be decoded', { cause: fault }))
       return
@@ -103,28 +103,26 @@ export function readText(
   }
 
   function onData(chunk: Buffer): void {
-    size += chunk.byteLength
+    const before = chunks.length
+    const size = before + chunk.byteLength
     if (size > bodyMax) {
       finish(tooLarge(bodyMax))
-    } else if (first === null) {
-      first = chunk
-    } else {
-      const more = taken === 0 ? size : chunk.byteLength
-      if (budget.take(more)) {
-        taken += more
-        rest ??= [first]
-        rest.push(chunk)
-      } else {
-        finish(new PostriderError('overloaded', 'too many bytes of requests are arriving; nothing was stored'))
-      }
+      return
     }
+    // A body of one piece is not counted: it is here already.
+    const more = before === 0 ? 0 : taken === 0 ? size : chunk.byteLength
+    if (budget.take(more)) {
+      taken += more
+      chunks.push(chunk)
+    } else finish(new PostriderError('overloaded', 'too many bytes of requests are arriving; nothing was stored'))
   }
   const onEnd = (): void => finish(null)
+  // The client has gone away, by a reset or without one: nobody reads the answer, and nothing is wrong here.
   const onClose = (): void => finish(new PostriderError('bad_request', 'the body ended early'))
 
   stream.on('data', onData)
   stream.on('end', onEnd)
-  stream.on('error', finish)
+  stream.on('error', onClose)
   stream.on('close', onClose)
 }
 

@@ -7,6 +7,7 @@ import { DEVICE_ID_RULE } from '../../protocol/device-id.js'
 import { PostriderError } from '../../core/errors.js'
 import type { Logger } from '../../core/log.js'
 import type { ApiCounters } from '../counters.js'
+import type { HttpDoor } from '../http-door.js'
 import { formatPath } from '../json-numbers.js'
 import { answerText, INTERNAL_PROBLEM, PROBLEM_TYPE, problemOf, type Problem } from '../problem.js'
 import { quoteName } from '../text-rules.js'
@@ -110,14 +111,16 @@ const UNREAD: Readonly<
 }
 
 /** Bytes that are no HTTP request, or one that did not arrive in time. There is no request to answer: only a socket. */
-export function answerClientErrors(counters: ApiCounters): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+export function answerClientErrors(
+  counters: ApiCounters,
+  door: Pick<HttpDoor, 'afterAnswers'>,
+): (error: NodeJS.ErrnoException, socket: Duplex) => void {
   return (error, socket) => {
     if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
       socket.destroy()
       return
     }
     const { status, counts } = UNREAD[error.code ?? ''] ?? { status: 400, counts: 'malformed' }
-    counters.requestsUnread[counts]++
     const problem: Problem =
       status === 400
         ? problemOf(new PostriderError('bad_request', 'the bytes are not a valid HTTP/1.1 request'))
@@ -126,6 +129,11 @@ export function answerClientErrors(counters: ApiCounters): (error: NodeJS.ErrnoE
             headers: { 'content-type': PROBLEM_TYPE },
             body: JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status }),
           }
-    socket.end(answerText(problem))
+    // Not before the requests in front of it are answered: the client would take it for the answer to the first of them.
+    const first = door.afterAnswers(socket, () => {
+      if (socket.writable) socket.end(answerText(problem))
+    })
+    // Node tells a late request again and again.
+    if (first) counters.requestsUnread[counts]++
   }
 }

@@ -147,3 +147,70 @@ void tap.test('api limits: requests from one address, also without a key', async
   await new Promise((resolve) => setTimeout(resolve, 1_000))
   t.equal((await api.call('GET', '/v1/devices')).status, 200, 'a second later')
 })
+
+void tap.test('api limits: an error in pipelined bytes is answered after the requests in front of it', async (t) => {
+  let letGo = (): void => {}
+  const gate = new Promise<void>((resolve) => {
+    letGo = resolve
+  })
+  const api = await startApi(t, {
+    limits: { headerTimeoutMs: 300, requestTimeoutMs: 300 },
+    wrap: (mailbox) =>
+      new Proxy(mailbox, {
+        get(target, name) {
+          const value: unknown = Reflect.get(target, name, target)
+          if (typeof value !== 'function') return value
+          const bound = (...args: unknown[]): unknown => value.apply(target, args)
+          return name === 'list'
+            ? async (...args: unknown[]): Promise<unknown> => gate.then(() => bound(...args))
+            : bound
+        },
+      }),
+  })
+  const garbage = await open(api.port)
+  garbage.socket.write(`${request('GET', '/v1/devices')}garbage\r\n\r\n`)
+  const half = await open(api.port)
+  const head = request('POST', '/v1/messages', 'content-type: application/json\r\ncontent-length: 10\r\n')
+  half.socket.write(`${request('GET', '/v1/devices')}${head}{`)
+  await until(
+    'both errors',
+    () => api.counters.requestsUnread.malformed === 1 && api.counters.requestsUnread.too_slow === 1,
+  )
+  t.same([garbage.text(), half.text()], ['', ''], 'nothing yet')
+  letGo()
+  for (const client of [garbage, half]) await until('its end', () => client.closed())
+  t.match(garbage.text(), /^HTTP\/1\.1 200 [\s\S]*HTTP\/1\.1 400 /)
+  t.match(half.text(), /^HTTP\/1\.1 200 [\s\S]*HTTP\/1\.1 408 /)
+})
+
+void tap.test('api limits: headers that Node would answer by itself get a problem too', async (t) => {
+  const api = await startApi(t)
+  const cases = [
+    ['GET /v1/devices HTTP/1.1\r\n\r\n', /Host/],
+    [request('GET', '/v1/devices', 'expect: something\r\n'), /Expect/],
+  ] as const
+  for (const [bytes, detail] of cases) {
+    const client = await open(api.port)
+    client.socket.write(bytes)
+    await until('an answer', () => client.text().includes('}'))
+    t.match(client.text(), /^HTTP\/1\.1 400 [\s\S]*application\/problem\+json[\s\S]*"code":"bad_request"/)
+    t.match(client.text(), detail)
+    client.socket.destroy()
+  }
+})
+
+void tap.test('api limits: a client that goes away in the middle of a body is no error of ours', async (t) => {
+  const api = await startApi(t)
+  for (const end of ['destroy', 'resetAndDestroy'] as const) {
+    const client = await open(api.port)
+    client.socket.write(
+      `${request('POST', '/v1/messages', 'content-type: application/json\r\ncontent-length: 100\r\n')}{"mess`,
+    )
+    await until('the request', () => api.counters.requests > 0)
+    client.socket[end]()
+    await until('its end', () => api.api.connections.open === 0)
+    api.counters.requests = 0
+  }
+  await until('both refusals', () => api.counters.problems.byCode.get('bad_request') === 2)
+  t.equal(api.counters.internalErrors, 0)
+})

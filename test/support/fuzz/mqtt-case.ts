@@ -8,6 +8,7 @@ import { cut } from './bytes.js'
 import { anyConnect, anyPacket, goodConnect, type Sender } from './mqtt-input.js'
 import type { Random } from './random.js'
 import { CANARY, FUZZ_DEVICES } from './subject.js'
+import { within } from './within.js'
 import { word } from './words.js'
 
 /** How a case's bytes get to the server and its answers back. */
@@ -121,16 +122,6 @@ export function topicsOf(device: string): readonly string[] {
     '+/+',
     '$SYS/#',
   ]
-}
-
-/** Whether the condition comes true in so many milliseconds. */
-async function within(ms: number, condition: () => boolean): Promise<boolean> {
-  const end = performance.now() + ms
-  while (!condition()) {
-    if (performance.now() > end) return false
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  return true
 }
 
 export interface MqttCaseOptions {

@@ -8,6 +8,7 @@ import { RoadLedger } from '../road/ledger.js'
 import { metric, ownMegabytes } from '../road/observe.js'
 import type { RoadProducer } from '../road/producer.js'
 import { pause, until } from '../road/wait.js'
+import { troublesIn } from '../server-log.js'
 import { TestServer } from '../server.js'
 import { campaign, patience, run, type Campaign, type RunCase } from './campaign.js'
 import { collectGarbage, INSPECTABLE } from './collect-garbage.js'
@@ -22,14 +23,6 @@ export const FUZZ_DEVICES: readonly string[] = [
 ]
 
 export const CANARY = 'canary'
-
-/** What the log says is wrong: a line of level error or above, or anything that is no line of the log. */
-export function troublesIn(stderr: string): readonly string[] {
-  return stderr.split('\n').filter((line) => {
-    if (!line.startsWith('{')) return /^\s+at |Error\b|Warning\b|unhandled|uncaught/i.test(line)
-    return /"level":(?:50|60)\b/.test(line)
-  })
-}
 
 export interface SubjectOptions {
   readonly flags?: readonly string[]
