@@ -96,10 +96,7 @@ export class UplinkWriter implements UplinkLaneHost {
       this.#lanes.set(lane.device, rest)
       if (lanes[0] === lane) this.#schedule(next)
     }
-    if (this.#lanes.size > 0) return
-    if (this.#timer !== null) clearInterval(this.#timer)
-    this.#timer = null
-    this.#whenIdle?.()
+    if (this.#lanes.size === 0) this.#whenIdle?.()
   }
 
   #schedule(lane: UplinkLane): void {
@@ -137,6 +134,10 @@ export class UplinkWriter implements UplinkLaneHost {
   }
 
   #tick(): void {
+    if (this.#lanes.size === 0 && this.#timer !== null) {
+      clearInterval(this.#timer)
+      this.#timer = null
+    }
     const late = this.monotonic() - this.#options.timeoutMs
     for (const lanes of this.#lanes.values()) for (const lane of lanes) if (lane.oldest <= late) lane.expire()
   }

@@ -3,49 +3,12 @@
 
 import t from 'tap'
 import { UplinkDevice } from '../support/road/uplink-device.js'
+import { UplinkReader } from '../support/road/uplink-reader.js'
 import { LONG, pause, until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
 
 const ROUNDS = LONG ? 50 : 5
 if (LONG) t.setTimeout(900_000)
-
-interface Entry {
-  readonly id: string
-  readonly device: string
-  readonly channel: string
-  readonly will: boolean
-  readonly payload: string
-}
-
-const isEntry = (value: unknown): value is Entry =>
-  typeof value === 'object' && value !== null && 'id' in value && 'device' in value && 'payload' in value
-
-/** A backend that reads on from the last uplink that it has. */
-class Reader {
-  readonly #server: TestServer
-  readonly entries: Entry[] = []
-
-  constructor(server: TestServer) {
-    this.#server = server
-  }
-
-  async readOn(): Promise<this> {
-    for (let more = true; more;) {
-      const last = this.entries.at(-1)
-      const after = last === undefined ? '' : `&after=${encodeURIComponent(last.id)}`
-      const { status, body } = await this.#server.rest('GET', `/v1/uplink?limit=1000${after}`)
-      const page: unknown = typeof body === 'object' && body !== null && 'uplink' in body ? body.uplink : null
-      if (status !== 200 || !Array.isArray(page) || !page.every(isEntry)) throw new Error(`${status} ${String(body)}`)
-      this.entries.push(...page)
-      more = page.length > 0
-    }
-    return this
-  }
-
-  numbers(device: string, channel: string): number[] {
-    return this.entries.filter((e) => e.device === device && e.channel === channel).map((e) => Number(e.payload))
-  }
-}
 
 void t.test(
   'uplink kill: SIGKILL right behind a PUBACK, and every acknowledged uplink is stored, in order',
@@ -71,7 +34,7 @@ void t.test(
       await device('d', 400),
     ]
     for (const each of devices) each.start()
-    const reader = new Reader(server)
+    const reader = new UplinkReader(server)
     const allReady = (): Promise<void> =>
       until('all devices to be connected', () => devices.every(({ ready }) => ready))
 
@@ -123,7 +86,7 @@ void t.test(
     t.equal(new Set(tossed).size, tossed.length)
     const wills = reader.entries.filter((entry) => entry.will)
     t.ok(wills.length >= ROUNDS, `a will for each kill: ${wills.length} of ${ROUNDS}`)
-    const again = await new Reader(server).readOn()
+    const again = await new UplinkReader(server).readOn()
     t.strictSame(
       again.entries.map(({ id }) => id),
       reader.entries.map(({ id }) => id),

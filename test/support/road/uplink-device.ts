@@ -12,6 +12,8 @@ export interface UplinkDeviceOptions {
   readonly port: () => number
   /** Unacknowledged at a time. */
   readonly window: number
+  /** The number is padded to so many bytes. Default: it is not. */
+  readonly payloadBytes?: number
   /** Also with QoS 0: every so manieth, beside the numbered ones. 0: none. */
   readonly tossEvery?: number
   readonly will?: IConnectPacket['will']
@@ -126,7 +128,8 @@ export class UplinkDevice {
 
   #publish(messageId: number, number: number, dup: boolean): void {
     const topic = `uplink/${this.device}/numbers`
-    this.#write({ cmd: 'publish', topic, qos: 1, messageId, dup, retain: false, payload: String(number) })
+    const payload = String(number).padEnd(this.#options.payloadBytes ?? 0)
+    this.#write({ cmd: 'publish', topic, qos: 1, messageId, dup, retain: false, payload })
   }
 
   #toss(number: number): void {
