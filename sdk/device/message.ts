@@ -6,7 +6,7 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** A message, as the handler gets it. */
 export class Message {
   readonly #entry: MessageEntry
-  readonly #acknowledge: () => void
+  readonly #acknowledge: (message: Message) => void
   /** The log: `d:<device>`, or `g:<group>`. */
   readonly log: string
   /**
@@ -17,7 +17,7 @@ export class Message {
   readonly attempt: number
 
   /** @internal */
-  constructor(log: string, entry: MessageEntry, attempt: number, acknowledge: () => void) {
+  constructor(log: string, entry: MessageEntry, attempt: number, acknowledge: (message: Message) => void) {
     this.#entry = entry
     this.#acknowledge = acknowledge
     this.log = log
@@ -86,9 +86,10 @@ export class Message {
 
   /**
    * With `ack: 'manual'`: the application has done what is to be done with it. May be called in any order; the server is told up
-   * to the first message that is not acknowledged. In other modes it changes nothing: there the end of the handler counts.
+   * to the first message that is not acknowledged. In a `for await` loop it says that the message is handled, before the next one
+   * is asked for. Elsewhere it changes nothing: the end of the handler counts.
    */
   ack(): void {
-    this.#acknowledge()
+    this.#acknowledge(this)
   }
 }

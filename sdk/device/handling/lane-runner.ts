@@ -24,6 +24,8 @@ export interface RunnerEvents {
   /** Everything up to here is recorded, and was sent on the present connection. */
   handled(lane: Lane, epoch: string, seq: number, urgent: boolean): void
   gap(frame: GapFrame): void
+  /** `message.ack()` outside of manual mode. */
+  acknowledged(message: Message): void
   /** The message repeats one of another history that was handled: the handler is not run. */
   repeated(message: Message, first: string): void
   /** The handler threw; it will be run again, or the poison policy applies. */
@@ -298,11 +300,15 @@ export class LaneRunner {
   }
 
   #message(entry: MessageEntry, attempt: number): Message {
-    return new Message(this.lane.name, entry, attempt, () => this.#acknowledged(entry))
+    return new Message(this.lane.name, entry, attempt, (message) => this.#acknowledged(entry, message))
   }
 
-  #acknowledged(entry: MessageEntry): void {
-    if (this.#context.settings.mode !== 'manual' || entry.state !== 'started') return
+  #acknowledged(entry: MessageEntry, message: Message): void {
+    if (this.#context.settings.mode !== 'manual') this.#context.events.acknowledged(message)
+    else if (entry.state === 'started') this.#ackByHand(entry)
+  }
+
+  #ackByHand(entry: MessageEntry): void {
     entry.state = 'acked'
     this.#shift()
     this.#commit()?.catch(() => undefined) // the store has told the client

@@ -71,6 +71,7 @@ export class StateStore {
   #batch: Batch | null = null
   #writing: Batch | null = null
   #failure: PostriderError | null = null
+  #closed = false
 
   private constructor(storage: Storage, device: string, loaded: Loaded, onFailure: (error: PostriderError) => void) {
     this.#storage = storage
@@ -94,7 +95,12 @@ export class StateStore {
       if (error instanceof PostriderError) throw error
       throw new PostriderError('storage_failed', messageOf(error), { cause: error })
     }
-    return new StateStore(storage, device, readAll(values, device), onFailure)
+    try {
+      return new StateStore(storage, device, readAll(values, device), onFailure)
+    } catch (error) {
+      await storage.close().catch(() => undefined) // what it holds is the news
+      throw error
+    }
   }
 
   /** True: what is written now forgets at the end of the process, so nothing waits for it. */
@@ -142,11 +148,11 @@ export class StateStore {
 
   /**
    * Writes everything that changed before this call; null when there is nothing to wait for, because the storage is volatile.
-   * Rejects with PostriderError `storage_failed`, now and ever after.
+   * Rejects with PostriderError: `storage_failed`, now and ever after; `closed`.
    */
   save(): Promise<void> | null {
-    if (this.volatile) return null
-    return this.#flush()
+    if (this.#closed) return Promise.reject(new PostriderError('closed'))
+    return this.volatile ? null : this.#flush()
   }
 
   /** Writes what is left, and lets go of the storage. Rejects with PostriderError. */
@@ -157,6 +163,7 @@ export class StateStore {
         await this.#flush()
       }
     } finally {
+      this.#closed = true
       await this.#closeStorage()
     }
   }

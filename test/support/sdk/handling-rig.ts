@@ -108,6 +108,7 @@ export class HandlingRig {
       events: {
         handled: (_lane, epoch, seq) => this.told.push(`ack ${epoch === E1 ? '' : `${epoch}/`}${seq}`),
         gap: ({ from, to, reason }) => this.told.push(`gap ${from}-${to} ${reason}`),
+        acknowledged: () => undefined,
         repeated: (message, first) => this.told.push(`repeated ${message.seq} of ${first}`),
         failed: (_message, error) => this.errors.push(error),
         skipped: (message) => this.told.push(`skipped ${message.seq}`),

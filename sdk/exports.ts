@@ -1,0 +1,16 @@
+// What both entries of the package share.
+
+export type { BackoffSettings } from './device/connection/backoff.js'
+export type { ClientState, TokenReason } from './device/connection/machine-types.js'
+export type { GetToken, TokenRequest } from './device/connection/token-source.js'
+export type { Client } from './device/client.js'
+export { PostriderError, SDK_ERRORS, type SdkErrorCode } from './device/errors.js'
+export type { ClientEventName, ClientEvents, GapEvent, Listener, ResetEvent, StateEvent } from './device/events.js'
+export type { ParkedMessage } from './device/handling/parking.js'
+export type { PoisonPolicy, RetrySettings } from './device/handling/retry.js'
+export type { Message } from './device/message.js'
+export type { ConnectOptions, Handler, HandlerContext } from './device/options.js'
+export { memoryStorage } from './device/storage/memory-storage.js'
+export type { Storage, StorageChange } from './device/storage/storage.js'
+export type { SendOptions, UplinkSettings } from './device/uplink/uplink-queue.js'
+export { indexedDbStorage, type IndexedDbOptions } from './browser/indexed-db-storage.js'
