@@ -21,7 +21,7 @@ await tap.test('repository: a file is at most 400 lines, or its first lines say 
 })
 
 await tap.test('repository: names of files and folders are kebab-case', async (t) => {
-  const customary = new Set(['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE'])
+  const customary = new Set(['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'sdk/README.md'])
   const kebab = /^\.?[a-z0-9]+(?:[-.][a-z0-9]+)*$/
   const wrong = files.filter((path) => !customary.has(path) && !path.split('/').every((part) => kebab.test(part)))
   t.same(wrong, [])
