@@ -16,7 +16,13 @@ export function readConfigText(yaml: string, path: string, table: OptionTable, r
   const document = parseDocument(yaml, { prettyErrors: true })
   const [error] = document.errors
   if (error !== undefined) throw new StartupError(`${path}: not valid YAML: ${error.message.trim()}`)
-  const content: unknown = document.toJS({ mapAsMap: true })
+  let content: unknown
+  try {
+    content = document.toJS({ mapAsMap: true })
+  } catch (cause) {
+    // Aliases that name nothing, or that multiply.
+    throw new StartupError(`${path}: not valid YAML: ${messageOf(cause)}`, { cause })
+  }
   const layer = new Map<string, Given>()
   if (content === null || content === undefined) return layer
   if (!(content instanceof Map)) throw new StartupError(`${path}: must be a map of settings, such as "window: 64"`)

@@ -46,9 +46,10 @@ export function issue(key: IssuerKey, claims: object): string {
   return signWith(key, { alg: key.algorithm, typ: 'JWT', ...(key.kid === null ? {} : { kid: key.kid }) }, claims)
 }
 
-/** HS256 with any bytes for a key. */
-export function hmacToken(header: object, claims: object, secret: Uint8Array): string {
-  const input = `${part(header)}.${part(claims)}`
+/** HS256 with any bytes for a key; claims as they are, or as the text that they are written as. */
+export function hmacToken(header: object, claims: object | string, secret: Uint8Array): string {
+  const body = typeof claims === 'string' ? Buffer.from(claims).toString('base64url') : part(claims)
+  const input = `${part(header)}.${body}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
 }
 

@@ -1,6 +1,6 @@
 // The repository as a list of files, for the tests that hold its rules.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -72,4 +72,31 @@ export function sectionOf(markdown: string, title: string): string {
   const rest = lines.slice(start + 1)
   const end = rest.findIndex((line) => /^#+ /.test(line) && line.indexOf(' ') <= level)
   return (end < 0 ? rest : rest.slice(0, end)).join('\n')
+}
+
+/** A test that a page names: - `test/unit/subject.test.ts`: “subject: behaviour” */
+export interface NamedTest {
+  readonly file: string
+  readonly title: string
+}
+
+const NAMED_TEST = /^- `(test\/[^`]+)`: “(.+)”$/
+
+/** The tests that a part of a page lists. A line of the list that is malformed has no title. */
+export function testsNamedIn(markdown: string): readonly NamedTest[] {
+  return markdown
+    .split('\n')
+    .filter((line) => line.startsWith('- '))
+    .map((line) => {
+      const match = NAMED_TEST.exec(line)
+      return { file: match?.[1] ?? line, title: match?.[2] ?? '' }
+    })
+}
+
+/** True when the file is there and has the title where a test's title stands: as a string literal. */
+export function hasTest({ file, title }: NamedTest): boolean {
+  if (title === '' || !existsSync(join(repositoryRoot, file))) return false
+  const text = readRepositoryFile(file)
+  const inSingleQuotes = title.replaceAll("'", "\\'")
+  return [`'${inSingleQuotes}'`, `"${title}"`, `\`${title}\``].some((literal) => text.includes(literal))
 }

@@ -1,17 +1,22 @@
 import tap from 'tap'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path/posix'
-import { importsOf, readRepositoryFile, repositoryFiles, repositoryRoot } from '../support/repository.js'
+import {
+  hasTest,
+  importsOf,
+  readRepositoryFile,
+  repositoryFiles,
+  repositoryRoot,
+  testsNamedIn,
+  type NamedTest,
+} from '../support/repository.js'
 
 interface Guarantee {
   readonly id: string
   readonly text: string
   /** The enforcing tests, as the page names them. */
-  readonly tests: ReadonlyArray<{ readonly file: string; readonly title: string }>
+  readonly tests: readonly NamedTest[]
 }
-
-/** A line of the list of tests: - `test/unit/subject.test.ts`: “subject: behaviour” */
-const TEST_LINE = /^- `(test\/[^`]+)`: “([^”]+)”$/
 
 const guarantees: readonly Guarantee[] = readRepositoryFile('docs/guarantees.md')
   .split(/^## /m)
@@ -19,21 +24,9 @@ const guarantees: readonly Guarantee[] = readRepositoryFile('docs/guarantees.md'
   .map((section) => {
     const id = section.slice(0, section.indexOf(' '))
     const [text = '', list = ''] = section.split('**Tests.**')
-    const tests = list
-      .split('\n')
-      .filter((line) => line.startsWith('- '))
-      .map((line) => {
-        const match = TEST_LINE.exec(line)
-        return { file: match?.[1] ?? line, title: match?.[2] ?? '' }
-      })
+    const tests = testsNamedIn(list)
     return { id, text, tests }
   })
-
-/** True when `text` has `title` where a test's title stands: as a string literal. */
-function hasTitle(text: string, title: string): boolean {
-  const inSingleQuotes = title.replaceAll("'", "\\'")
-  return [`'${inSingleQuotes}'`, `"${title}"`, `\`${title}\``].some((literal) => text.includes(literal))
-}
 
 await tap.test('guarantees: G1 to G12 are there, in order, each with its promise and how it is kept', async (t) => {
   t.same(
@@ -50,8 +43,7 @@ await tap.test('guarantees: every guarantee names a test, and each named test ex
   for (const { id, tests } of guarantees) {
     t.ok(tests.length > 0, `${id} names a test`)
     for (const { file, title } of tests) {
-      const found = title !== '' && existsSync(join(repositoryRoot, file)) && hasTitle(readRepositoryFile(file), title)
-      t.ok(found, `${id}: ${file} has a test “${title}”`)
+      t.ok(hasTest({ file, title }), `${id}: ${file} has a test “${title}”`)
     }
   }
 })

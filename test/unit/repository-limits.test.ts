@@ -7,8 +7,13 @@ import { settingName } from '../../core/config/option.js'
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { parseDuration, parseSize } from '../../core/config/units.js'
 import { createLogger } from '../../core/log.js'
+import { TOKEN_MAX_LENGTH } from '../../core/security/device-tokens.js'
+import { KEY_SET_KEEP_MS, KEY_SET_TIMEOUT_MS, KEY_SET_TIMES } from '../../core/security/key-set-cache.js'
+import { KEY_SET_MAX_BYTES, KEY_SET_MAX_KEYS, KID_MAX_LENGTH } from '../../core/security/key-set.js'
+import { ISSUED_AHEAD_LEEWAY_MS } from '../../core/security/token-claims.js'
 import { COURIER_DEFAULTS } from '../../courier/create-courier-host.js'
 import { DEFAULT_API_LIMITS, FIELD_LIMITS, REQUEST_BURST_SECONDS } from '../../push-api/limits.js'
+import { ACL_FILTER_MAX_BYTES, ACL_FILTERS_MAX } from '../../protocol/acl.js'
 import { UPLINK_CHANNEL_MAX_BYTES } from '../../protocol/topics.js'
 import { readRepositoryFile, sectionOf } from '../support/repository.js'
 
@@ -69,6 +74,17 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(seconds('time for a request to arrive whole'), DEFAULT_API_LIMITS.requestTimeoutMs)
   t.equal(seconds('idle connection'), DEFAULT_API_LIMITS.keepAliveTimeoutMs)
   t.match(page, new RegExp(`the burst is ${REQUEST_BURST_SECONDS} s`))
+
+  t.equal(count('characters of a device token'), TOKEN_MAX_LENGTH)
+  t.equal(count('filters in each list of its `acl`'), ACL_FILTERS_MAX)
+  t.equal(bytes('bytes of one of them'), ACL_FILTER_MAX_BYTES)
+  t.equal(count('characters of a `kid`'), KID_MAX_LENGTH)
+  t.equal(seconds("`iat` ahead of the server's clock"), ISSUED_AHEAD_LEEWAY_MS)
+  t.equal(bytes('bytes of a JWKS, unpacked'), KEY_SET_MAX_BYTES)
+  t.equal(count('keys of a JWKS'), KEY_SET_MAX_KEYS)
+  t.equal(seconds('time to read it'), KEY_SET_TIMEOUT_MS)
+  t.equal(seconds('reads for unknown keys'), KEY_SET_TIMES.url.cooldownMs)
+  t.equal(seconds('how long its last good keys are used'), KEY_SET_KEEP_MS)
 
   t.equal(bytes('bytes of a channel'), UPLINK_CHANNEL_MAX_BYTES)
   t.equal(seconds('time to store one'), DEFAULT_BROKER_LIMITS.uplinkTimeoutMs)
