@@ -1,16 +1,19 @@
 // The steps between a CONNECT and its CONNACK that need I/O: token, revocation, claim, session.
 
+import type { Clock } from '../core/clock.js'
 import { PostriderError } from '../core/errors.js'
 import type { Logger } from '../core/log.js'
 import type { OrdinaryMessage } from '../core/model/ordinary-message.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
-import { ALL_GRANTS, type Acl } from '../protocol/acl.js'
+import { ALL_GRANTS, NO_GRANTS, type Acl } from '../protocol/acl.js'
 import { ConnectionGone, type Courier, type CourierHost } from '../courier/courier-api.js'
 import type { DeviceTransport } from '../courier/device-transport.js'
+import type { ClientCertificate } from './client-certificate.js'
 import type { SessionMailbox } from './mailbox-session.js'
 import {
   isRevoked,
+  judgeCertificate,
   judgeIdentity,
   REFUSE_DEVICE_RATE,
   judgeOwnWill,
@@ -30,12 +33,15 @@ export interface AdmissionOptions {
   /** Null: `--auth none`, no password is looked at. */
   readonly tokens: Pick<DeviceTokens, 'verify'> | null
   readonly credentials: Pick<Credentials, 'revokedAt'>
+  readonly clock: Pick<Clock, 'now'>
   readonly log: Logger
   /** Counts a CONNECT of this device, whose credentials are good; false: it is one too many. */
   mayConnect(device: string): boolean
 }
 
 export interface AdmissionRequest extends ConnectRequest {
+  /** What the device has shown in its TLS handshake, verified. */
+  readonly certificate: ClientCertificate | null
   readonly password: Uint8Array | null
   /** Null: the id is outside the device pattern, and has no mailbox. */
   readonly transport: DeviceTransport | null
@@ -48,7 +54,7 @@ export type Admission =
       readonly ok: true
       /** Null: no mailbox. */
       readonly courier: Courier | null
-      /** When the token ends, milliseconds UTC; null: never. */
+      /** When the token or certificate ends, milliseconds UTC; null: never. */
       readonly expiresAt: number | null
       /** What ordinary topics the token grants. */
       readonly acl: Acl
@@ -94,21 +100,47 @@ export async function admit(request: AdmissionRequest, options: AdmissionOptions
   }
 }
 
-/** Whether the credentials are good, and good for this id. Null: there are no tokens to look at. */
+/**
+ * Whether the credentials are good, and good for this id. Null: there are no tokens to look at. A client certificate stands in
+ * for a token; with both, both must be good, and the token says what is granted.
+ */
 async function identify(
   request: AdmissionRequest,
-  { tokens, credentials, log }: AdmissionOptions,
+  options: AdmissionOptions,
 ): Promise<Identity | ConnectRefusal | null> {
+  const { clientId, certificate } = request
+  const { tokens, credentials, clock } = options
+  const refusal = certificate === null ? null : judgeCertificate(certificate, clientId, clock.now())
+  if (refusal !== null) return refusal
   if (tokens === null) return judgeOwnWill(request, ALL_GRANTS)
-  if (request.password === null || request.password.length === 0) return REFUSE_NO_PASSWORD
-  const verdict = await tokens.verify(Buffer.from(request.password).toString('utf8'))
+  const identity = await credentialsOf(request, tokens, options.log)
+  if (isRefusal(identity)) return identity
+  return isRevoked(identity.issuedAt, await credentials.revokedAt(clientId)) ? REFUSE_REVOKED : identity
+}
+
+async function credentialsOf(
+  request: AdmissionRequest,
+  tokens: Pick<DeviceTokens, 'verify'>,
+  log: Logger,
+): Promise<Identity | ConnectRefusal> {
+  const { clientId, certificate, password } = request
+  if (password === null || password.length === 0) {
+    if (certificate === null) return REFUSE_NO_PASSWORD
+    return judgeIdentity(request, clientId, NO_GRANTS) ?? { ...certificate, acl: NO_GRANTS }
+  }
+  const verdict = await tokens.verify(Buffer.from(password).toString('utf8'))
   if (!verdict.ok) {
-    log.info({ device: request.clientId, reason: verdict.reason }, 'token refused')
+    log.info({ device: clientId, reason: verdict.reason }, 'token refused')
     return verdict.reason === 'keys_unavailable' ? REFUSE_KEYS : REFUSE_TOKEN
   }
   const refusal = judgeIdentity(request, verdict.device, verdict.acl)
   if (refusal !== null) return refusal
-  return isRevoked(verdict.issuedAt, await credentials.revokedAt(request.clientId)) ? REFUSE_REVOKED : verdict
+  if (certificate === null) return verdict
+  return {
+    issuedAt: Math.min(verdict.issuedAt, certificate.issuedAt),
+    expiresAt: Math.min(verdict.expiresAt, certificate.expiresAt),
+    acl: verdict.acl,
+  }
 }
 
 /** What must be true once the device is owned. Null: it is. */

@@ -162,7 +162,11 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     connection.request = null
     const device = request.clientId
     const transport = isDeviceId(device) ? connection.makeTransport(device) : null
-    const answer = await admit({ ...request, password, transport, isAlive: () => connection.alive }, admission)
+    const { certificate } = connection.peer
+    const answer = await admit(
+      { ...request, password, certificate, transport, isAlive: () => connection.alive },
+      admission,
+    )
     if (!answer.ok || !connection.alive) {
       if (answer.ok) await answer.courier?.ended()
       connection.refuse(answer.ok ? REFUSE_GONE : answer.refusal)

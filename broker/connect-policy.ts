@@ -5,6 +5,7 @@ import type { OrdinaryMessage } from '../core/model/ordinary-message.js'
 import { allows, type Acl } from '../protocol/acl.js'
 import { CONNACK, type ConnackCode } from '../protocol/codes.js'
 import { isDeviceId } from '../protocol/device-id.js'
+import type { ClientCertificate } from './client-certificate.js'
 import type { ConnectResult } from './counters.js'
 import { judgeWill } from './publish-policy.js'
 
@@ -98,7 +99,17 @@ export function judgeOwnWill(
   return road.kind === 'ordinary' || road.kind === 'uplink' ? null : refuse(CONNACK.notAuthorized, 'will_refused')
 }
 
-/** A token issued at or before the revocation is worth nothing. Milliseconds. */
+/** A client certificate must be for this id, and in its time when the device comes: a resumed session is not verified again. */
+export function judgeCertificate(
+  { device, expiresAt }: Pick<ClientCertificate, 'device' | 'expiresAt'>,
+  clientId: string,
+  now: number,
+): ConnectRefusal | null {
+  if (device !== clientId) return refuse(CONNACK.notAuthorized, 'wrong_certificate')
+  return expiresAt > now ? null : refuse(CONNACK.badCredentials, 'certificate_expired')
+}
+
+/** A token or certificate issued at or before the revocation is worth nothing. Milliseconds. */
 export function isRevoked(issuedAt: number, revokedAt: number | null): boolean {
   return revokedAt !== null && issuedAt <= revokedAt
 }

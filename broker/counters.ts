@@ -1,3 +1,4 @@
+import { EntranceCounters } from './listeners/entrance.js'
 import type { CloseCode } from '../protocol/codes.js'
 import type { FrameViolation } from './frame-scanner.js'
 import type { ThrottleReason } from './intake.js'
@@ -26,6 +27,9 @@ export type ConnectResult =
   | 'revoked'
   | 'wrong_username'
   | 'wrong_subject'
+  /** A client certificate of another device, or one that is not for a device. */
+  | 'wrong_certificate'
+  | 'certificate_expired'
   | 'will_refused'
   /** The socket ended before it was answered. */
   | 'gone'
@@ -81,6 +85,8 @@ export type ProtocolError =
 
 /** The broker's numbers; the composition exposes them. Plain fields, because the hot path adds to them. */
 export class BrokerCounters {
+  /** What happens before the first byte of MQTT. */
+  readonly entrance = new EntranceCounters()
   /** Sockets open now, with or without a CONNECT. */
   sockets = 0
   /** Connections accepted and not closed yet. */
@@ -112,6 +118,8 @@ export class BrokerCounters {
     revoked: 0,
     wrong_username: 0,
     wrong_subject: 0,
+    wrong_certificate: 0,
+    certificate_expired: 0,
     will_refused: 0,
     gone: 0,
   }

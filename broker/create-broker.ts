@@ -2,7 +2,6 @@
 
 import { systemClock, type Clock } from '../core/clock.js'
 import { SocketBudget } from '../core/limits/socket-budget.js'
-import type { Logger } from '../core/log.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { SessionStore } from '../core/ports/session-store.js'
 import type { Uplink } from '../core/ports/uplink.js'
@@ -12,21 +11,20 @@ import { startAedesHost, type AedesHost } from './aedes-host.js'
 import { BrokerCounters } from './counters.js'
 import { Doorway } from './doorway.js'
 import { DEFAULT_BROKER_LIMITS, type BrokerLimits } from './limits.js'
-import type { DeviceListener } from './listeners/listen.js'
-import { createTcpListener } from './listeners/tcp.js'
-import { createWebSocketListener } from './listeners/websocket.js'
+import {
+  createListeners,
+  type DeviceListeners,
+  type DevicePorts,
+  type ListenerOptions,
+} from './listeners/create-listeners.js'
+import { Entrance } from './listeners/entrance.js'
 import { PubSubCounters } from './pubsub/counters.js'
 import { PubSub } from './pubsub/hub.js'
 import { DEFAULT_PUBSUB_LIMITS, type PubSubLimits } from './pubsub/limits.js'
 import { UplinkCounters } from './uplink/uplink-counters.js'
 import { UplinkWriter } from './uplink/uplink-writer.js'
-import type { Wire } from './wire.js'
 
-export interface BrokerOptions {
-  readonly host: string
-  /** Null: off. 0: any free port. */
-  readonly mqttPort: number | null
-  readonly wsPort: number | null
+export interface BrokerOptions extends ListenerOptions {
   readonly couriers: Pick<CourierHost, 'open'>
   /** Null: `--auth none`. */
   readonly tokens: Pick<DeviceTokens, 'verify'> | null
@@ -34,7 +32,6 @@ export interface BrokerOptions {
   /** What ordinary pub/sub keeps. */
   readonly sessions: SessionStore
   readonly uplink: Pick<Uplink, 'append'>
-  readonly log: Logger
   readonly counters?: BrokerCounters
   readonly limits?: Partial<BrokerLimits>
   /** Shared with the other listeners of the process. Default: no limit. */
@@ -47,7 +44,7 @@ export interface BrokerOptions {
 
 export interface Broker {
   /** Listens; the ports that are on. Rejects with StartupError. */
-  start(): Promise<{ readonly mqtt?: number; readonly ws?: number }>
+  start(): Promise<DevicePorts>
   /** Forgets what ordinary pub/sub keeps of a device that is deleted. Rejects with StoreUnavailable. */
   forgetDevice(device: string): Promise<void>
   /** Refuses new devices with CONNACK 3; those that are connected stay. */
@@ -57,17 +54,27 @@ export interface Broker {
 }
 
 export function createBroker(options: BrokerOptions): Broker {
-  const { host, mqttPort, wsPort, log } = options
   const counters = options.counters ?? new BrokerCounters()
   const limits = { ...DEFAULT_BROKER_LIMITS, ...options.limits }
   const clock = options.clock ?? systemClock
-  const door = new Doorway(limits, options.sockets ?? new SocketBudget(Infinity))
+  const sockets = options.sockets ?? new SocketBudget(Infinity)
+  const door = new Doorway(limits, sockets)
+  const entrance = new Entrance({
+    door,
+    maxHandshakes: limits.maxHandshakes,
+    patienceMs: limits.handshakePatienceMs,
+    timeoutMs: limits.connectTimeoutMs,
+    counters: counters.entrance,
+    now: () => clock.monotonic(),
+  })
+  sockets.addRoom(entrance)
   let running: AedesHost | null = null
-  let listeners: readonly DeviceListener[] = []
+  let listeners: DeviceListeners = new Map()
   let stopped: Promise<void> | null = null
 
   async function stop(): Promise<void> {
-    for (const listener of listeners) listener.close()
+    for (const listener of listeners.values()) listener.close()
+    entrance.clear()
     await running?.stop()
   }
 
@@ -76,7 +83,7 @@ export function createBroker(options: BrokerOptions): Broker {
       const uplink = new UplinkWriter({
         uplink: options.uplink,
         clock,
-        log,
+        log: options.log,
         counters: options.uplinkCounters ?? new UplinkCounters(),
         timeoutMs: limits.uplinkTimeoutMs,
         maxBytes: limits.maxUplinkBytes,
@@ -85,38 +92,18 @@ export function createBroker(options: BrokerOptions): Broker {
         store: options.sessions,
         uplinkWill: (device, channel, payload) => uplink.will(device, channel, payload),
         clock,
-        log,
+        log: options.log,
         limits: { ...DEFAULT_PUBSUB_LIMITS, ...options.pubsubLimits },
         counters: options.pubsubCounters ?? new PubSubCounters(),
       })
       const aedes = await startAedesHost({ ...options, hub, uplink, counters, limits, clock, door })
       await hub.wills.publishKept()
       running = aedes
-      const shared = {
-        host,
-        log,
-        door,
-        onBytesOut: (bytes: number): void => {
-          counters.bytesOut += bytes
-        },
-        accept: (wire: Wire): void => aedes.accept(wire),
-      }
-      const tcp = mqttPort === null ? null : createTcpListener({ ...shared, port: mqttPort })
-      const webSocket =
-        wsPort === null
-          ? null
-          : createWebSocketListener({
-              ...shared,
-              port: wsPort,
-              handshakeTimeoutMs: limits.connectTimeoutMs,
-              maxMessageBytes: Math.max(limits.maxPublishBytes, limits.maxControlBytes) + 5,
-            })
-      listeners = [tcp, webSocket].filter((listener) => listener !== null)
+      listeners = createListeners(options, { door, entrance, counters, limits, accept: (wire) => aedes.accept(wire) })
+      const ports: Array<[keyof DevicePorts, number]> = []
       try {
-        return {
-          ...(tcp === null ? {} : { mqtt: await tcp.listen() }),
-          ...(webSocket === null ? {} : { ws: await webSocket.listen() }),
-        }
+        for (const [name, listener] of listeners) ports.push([name, await listener.listen()])
+        return Object.fromEntries(ports)
       } catch (error) {
         await (stopped ??= stop())
         throw error

@@ -10,6 +10,9 @@ export interface BrokerLimits {
   readonly maxStrangers: number
   /** Bytes of theirs that are kept, all together; over it, those that wait longest are closed. */
   readonly maxStrangerBytes: number
+  /** TLS handshakes at a time. Of more, the oldest is ended if it had `handshakePatienceMs`; else the new one. */
+  readonly maxHandshakes: number
+  readonly handshakePatienceMs: number
   /** Sockets that we have closed and whose other side has not; of more, the oldest is ended at once. */
   readonly maxLingering: number
   /** CONNECTs that are looked at; more are answered CONNACK 3. */
@@ -25,7 +28,7 @@ export interface BrokerLimits {
   /** SUBSCRIBE, UNSUBSCRIBE and PINGREQ packets; other packets that are not a courier's PUBACK count `ACK_COST`. */
   readonly packetsPerDevice: Rate
   readonly bytesPerDevice: Rate
-  /** A socket that has not sent its whole CONNECT by then is closed. */
+  /** A socket that is not through with its handshakes by then, or then has not sent its whole CONNECT, is closed. */
   readonly connectTimeoutMs: number
   /** A packet that has begun must be whole by then, and `SLOWEST_BYTES_PER_SECOND` more for long ones. */
   readonly packetTimeoutMs: number
@@ -70,6 +73,8 @@ export const DEFAULT_BROKER_LIMITS: BrokerLimits = {
   maxConnectionsPerAddress: 0,
   maxStrangers: 4_096,
   maxStrangerBytes: 32 * 1024 * 1024,
+  maxHandshakes: 1_024,
+  handshakePatienceMs: 2_000,
   maxLingering: 1_024,
   connects: UNLIMITED,
   connectsPerAddress: UNLIMITED,

@@ -1,3 +1,5 @@
+import type { ClientCertificate } from './client-certificate.js'
+
 /** What a wire tells its connection. */
 export interface WireHandler {
   received(chunk: Buffer): void
@@ -18,7 +20,10 @@ export interface Peer {
    * Empty: the socket ended before it could be asked.
    */
   readonly address: string
+  /** 0: not known. */
   readonly port: number
+  /** What it has shown in the TLS handshake, verified; null: nothing, or nothing that may stand for the device. */
+  readonly certificate: ClientCertificate | null
 }
 
 /**

@@ -7,6 +7,7 @@ import { resolve } from 'node:path'
 import { BrokerCounters } from '../broker/counters.js'
 import { PubSubCounters } from '../broker/pubsub/counters.js'
 import { createBroker } from '../broker/create-broker.js'
+import type { DevicePorts } from '../broker/listeners/create-listeners.js'
 import { UplinkCounters } from '../broker/uplink/uplink-counters.js'
 import { createAdminServer } from '../core/admin/admin-server.js'
 import type { Readiness } from '../core/admin/readiness.js'
@@ -19,9 +20,12 @@ import { EXIT } from '../core/exit-codes.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import type { Logger } from '../core/log.js'
 import { createMetrics } from '../core/metrics/metrics.js'
+import { allowedOrigins } from '../core/net/origins.js'
+import { NO_PROXIES, trustedProxies } from '../core/net/trusted-proxies.js'
 import type { MailboxLimits } from '../core/ports/mailbox.js'
 import { randomId } from '../core/random-id.js'
 import { openLmdbStore } from '../core/stores/lmdb/open.js'
+import type { Certificates } from '../core/tls/certificates.js'
 import { CourierCounters } from '../courier/courier-counters.js'
 import { createCourierHost } from '../courier/create-courier-host.js'
 import { ApiCounters } from '../push-api/counters.js'
@@ -29,6 +33,7 @@ import { createPushApi } from '../push-api/create-push-api.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
 import { nodeLimits } from './compose-limits.js'
 import { startSecurity } from './compose-security.js'
+import { startTls } from './compose-tls.js'
 import { explainListenError } from './listen-error.js'
 import {
   apiMetrics,
@@ -42,15 +47,16 @@ import {
 } from './metric-tables.js'
 
 /** The listeners that are on, and their ports. */
-export interface Ports {
-  readonly mqtt?: number
-  readonly ws?: number
+export interface Ports extends DevicePorts {
   readonly http?: number
+  readonly https?: number
   readonly admin?: number
 }
 
 export interface RunningServer {
   readonly ports: Ports
+  /** Null: TLS is off. */
+  readonly certificates: Certificates | null
   /** The data folder, absolute. */
   readonly folder: string
   /** Files with secrets that this start made. */
@@ -123,6 +129,10 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     ...busMetrics(busCounters),
   ])
 
+  const certificates = await startTls({ config, where, log, clock, metrics, lifecycle })
+  const proxies = config.trustProxy === undefined ? null : trustedProxies(config.trustProxy)
+  const origins = config.corsOrigin === undefined ? null : allowedOrigins(config.corsOrigin)
+
   const { adminPort } = config
   let boundAdmin: Pick<Ports, 'admin'> = {}
   if (adminPort !== null) {
@@ -165,6 +175,10 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const api = createPushApi({
     host,
     port: config.httpPort,
+    https: certificates === null || config.httpsPort === null ? null : { port: config.httpsPort, certificates },
+    trustedProxies: proxies ?? NO_PROXIES,
+    origins,
+    clientCertificates: config.tlsClientCa !== undefined,
     mailbox,
     bus,
     credentials,
@@ -209,6 +223,10 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     host,
     mqttPort: config.mqttPort,
     wsPort: config.wsPort,
+    tls: certificates === null ? null : { certificates, mqttsPort: config.mqttsPort, wssPort: config.wssPort },
+    proxyProtocol: config.proxyProtocol,
+    trustedProxies: proxies,
+    origins,
     couriers,
     tokens,
     credentials,
@@ -230,5 +248,5 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const ports: Ports = { ...boundBroker, ...boundApi, ...boundAdmin }
 
   log.info({ node, ports, folder, durability: config.durability, auth: config.auth }, 'serving')
-  return { ports, folder, made: security.made }
+  return { ports, certificates, folder, made: security.made }
 }

@@ -1,9 +1,8 @@
+import { listenersOf } from '../core/config/check-server-config.js'
 import { settingName } from '../core/config/option.js'
 import type { ServerConfig } from '../core/config/server-options.js'
 import { StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
-
-const LISTENERS = ['mqttPort', 'wsPort', 'httpPort', 'adminPort'] as const
 
 interface SystemError {
   readonly code: string
@@ -28,7 +27,7 @@ export function explainListenError(error: unknown, config: ServerConfig, where: 
   const system = systemErrorIn(error)
   if (system === null) return error
   const { code, port } = system
-  const key = LISTENERS.find((each) => port !== null && port !== 0 && config[each] === port)
+  const key = listenersOf(config).find((each) => port !== null && port !== 0 && config[each] === port)
   const setting = key === undefined ? '' : `${where.get(key) ?? `--${settingName(key)} (default)`} ${port ?? ''}: `
   const host = `${where.get('host') ?? '--host (default)'} ${config.host}: `
   const explained = (message: string, exitCode: number): StartupError =>

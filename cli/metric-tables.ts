@@ -9,6 +9,7 @@ import type { Metric } from '../core/metrics/metrics.js'
 import type { Uplink } from '../core/ports/uplink.js'
 import type { TokenCounters } from '../core/security/device-tokens.js'
 import type { KeySetCache, KeySetCounters } from '../core/security/key-set-cache.js'
+import type { CertificateCounters, Certificates } from '../core/tls/certificates.js'
 import type { CourierCounters } from '../courier/courier-counters.js'
 import type { ApiCounters } from '../push-api/counters.js'
 import type { PushApi } from '../push-api/create-push-api.js'
@@ -22,6 +23,18 @@ const byLabel = (
   help: string,
   read: () => Readonly<Record<string, number>> | ReadonlyMap<string, number>,
 ): Metric => ({ name, help, kind: 'counter', label, read })
+
+/** Only where TLS is on. */
+export function tlsMetrics(c: CertificateCounters, certificates: Pick<Certificates, 'current'>): readonly Metric[] {
+  return [
+    gauge(
+      'tls_certificate_expiry_timestamp_seconds',
+      'When the certificate that is served ends, Unix time',
+      () => certificates.current.expiresAt / 1000,
+    ),
+    byLabel('tls_reloads_total', 'result', 'Changed TLS files, by whether they could be used', () => c.reloads),
+  ]
+}
 
 export function courierMetrics(c: CourierCounters): readonly Metric[] {
   return [
@@ -114,6 +127,14 @@ export function brokerMetrics(b: BrokerCounters): readonly Metric[] {
       () => b.throttled,
     ),
     byLabel('mqtt_protocol_errors_total', 'error', 'Packets against the protocol', () => b.protocolErrors),
+    gauge('mqtt_entrance_waiting', 'Connections before their first byte of MQTT', () => b.entrance.waiting),
+    counter('mqtt_entrance_passed_total', 'Connections that got to it through a handshake', () => b.entrance.passed),
+    byLabel(
+      'mqtt_entrance_failures_total',
+      'reason',
+      'Connections that ended before it: PROXY header, TLS, WebSocket upgrade',
+      () => b.entrance.failures,
+    ),
   ]
 }
 

@@ -22,7 +22,7 @@ export class ApiCounters {
   /** Connections ended: to make room, because there was none, or for too many requests at one time. */
   readonly connectionsEnded = { evicted: 0, refused: 0, pipelining: 0 }
   /** Bytes that became no request. */
-  readonly requestsUnread = { malformed: 0, headers_too_large: 0, too_slow: 0 }
+  readonly requestsUnread = { malformed: 0, headers_too_large: 0, too_slow: 0, tls_failed: 0 }
   /** Errors of the program: each one is logged too. */
   internalErrors = 0
   /** Problem documents. */

@@ -8,6 +8,7 @@ import { RateTable } from '../core/limits/rate-table.js'
 import { SocketBudget } from '../core/limits/socket-budget.js'
 import type { Logger } from '../core/log.js'
 import { canonicalAddress } from '../core/net/address.js'
+import { BACKLOG } from '../core/net/listen.js'
 import { clientAddress, NO_PROXIES, type TrustedProxies } from '../core/net/trusted-proxies.js'
 import type { Bus } from '../core/ports/bus.js'
 import type { Credentials } from '../core/ports/credentials.js'
@@ -15,10 +16,14 @@ import type { Mailbox } from '../core/ports/mailbox.js'
 import type { Uplink } from '../core/ports/uplink.js'
 import type { Keyring } from '../core/security/api-keys.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
+import type { AllowedOrigins } from '../core/net/origins.js'
+import type { Certificates } from '../core/tls/certificates.js'
 import { createAuthenticator } from './auth.js'
 import { ApiCounters } from './counters.js'
+import { registerCors } from './cors.js'
 import { HttpDoor } from './http-door.js'
-import { DEFAULT_API_LIMITS, type ApiLimits } from './limits.js'
+import { createHttpsListener, type HttpsListener } from './https-listener.js'
+import { DEFAULT_API_LIMITS, httpServerOptions, type ApiLimits } from './limits.js'
 import { AppendQueue } from './overload.js'
 import { parseJson, readText, ReceivingBudget } from './request-body.js'
 import type { RouteContext } from './routes/context.js'
@@ -30,11 +35,14 @@ import { messageRoutes } from './routes/messages.js'
 import { notBuiltRoutes } from './routes/not-built.js'
 import { openapiRoute, registerOpenapi } from './routes/openapi.js'
 import { uplinkRoutes } from './routes/uplink.js'
+import { DEFAULT_TOKEN_SECONDS } from './service/devices.js'
 
 export interface PushApiOptions {
   readonly host: string
-  /** 0: any free port. */
-  readonly port: number
+  /** Null: off. 0: any free port. */
+  readonly port: number | null
+  /** The REST API over TLS; null: off. */
+  readonly https?: { readonly port: number; readonly certificates: Certificates } | null
   readonly mailbox: Mailbox
   readonly bus: Bus
   readonly credentials: Credentials
@@ -48,6 +56,10 @@ export interface PushApiOptions {
   readonly clock?: Clock
   /** Whose X-Forwarded-For is believed; default: nobody's. */
   readonly trustedProxies?: TrustedProxies
+  /** Web pages that get CORS headers; null: none. */
+  readonly origins?: AllowedOrigins | null
+  /** Devices may show certificates, which live longer than tokens: a device's deletion is never forgotten. */
+  readonly clientCertificates?: boolean
   /** Shared with the other listeners of the process. Default: no limit. */
   readonly sockets?: SocketBudget
   /** Version of the product, for the OpenAPI document. */
@@ -56,7 +68,7 @@ export interface PushApiOptions {
 
 export interface PushApi {
   /** Resolves when requests are served. StartupError: the address cannot be listened on. */
-  start(): Promise<{ readonly http: number }>
+  start(): Promise<{ readonly http?: number; readonly https?: number }>
   /** Takes no new connections, answers what is under way, then cuts what is left. Idempotent. */
   stop(): Promise<void>
   /** Messages, bytes and milliseconds that wait for the store: for metrics. */
@@ -68,8 +80,8 @@ export interface PushApi {
 /** URLs are bounded by the size of HTTP headers; a long id shall be told that it is no id. */
 const PARAM_MAX_LENGTH = 16_384
 
-/** Connections that the kernel holds until they are accepted, if it may hold so many: a crowd that comes at once. */
-const BACKLOG = 4_096
+/** Longer than any certificate lives: a century. */
+const FOREVER_SECONDS = 100 * 365 * 24 * 3_600
 
 /** The REST interface over a mailbox. */
 export function createPushApi(options: PushApiOptions): PushApi {
@@ -91,6 +103,8 @@ export function createPushApi(options: PushApiOptions): PushApi {
       credentials,
       uplink,
       tokens,
+      revocationSeconds:
+        options.clientCertificates === true ? FOREVER_SECONDS : (tokens?.maxTtlSeconds ?? DEFAULT_TOKEN_SECONDS),
       clock,
       log,
       limits,
@@ -105,27 +119,41 @@ export function createPushApi(options: PushApiOptions): PushApi {
     },
   }
   let app: FastifyInstance | null = null
+  let secure: HttpsListener | null = null
 
-  async function start(): Promise<{ http: number }> {
-    const instance = await build(context, door, options.version ?? '0.0.0')
+  async function start(): Promise<{ http?: number; https?: number }> {
+    const { host, port, https = null } = options
+    const instance = await build(context, door, options)
     app = instance
     try {
-      await instance.listen({ host: options.host, port: options.port, backlog: BACKLOG })
+      const http = port === null ? {} : { http: await listenPlain(instance, host, port) }
+      if (https === null) return http
+      secure = createHttpsListener({
+        ...https,
+        host,
+        limits,
+        door,
+        counters,
+        log,
+        onRequest: (request, response) => instance.routing(request, response),
+        onClientError: answerClientErrors(counters, door),
+      })
+      return { ...http, https: await secure.listen() }
     } catch (error) {
-      await instance.close()
-      throw listenError(error, options)
+      await stop()
+      throw error
     }
-    const address = instance.server.address()
-    if (address === null || typeof address === 'string') throw new Error('the HTTP server has no port')
-    return { http: address.port }
   }
 
   async function stop(): Promise<void> {
     const instance = app
     if (instance === null) return
-    const cut = setTimeout(() => instance.server.closeAllConnections(), limits.stopTimeoutMs)
+    const cut = setTimeout(() => {
+      instance.server.closeAllConnections()
+      secure?.cut()
+    }, limits.stopTimeoutMs)
     try {
-      await instance.close()
+      await Promise.all([instance.close(), secure?.close()])
     } finally {
       clearTimeout(cut)
     }
@@ -134,7 +162,18 @@ export function createPushApi(options: PushApiOptions): PushApi {
   return { start, stop, queue, connections: door }
 }
 
-function listenError(cause: unknown, { host, port }: PushApiOptions): Error {
+async function listenPlain(app: FastifyInstance, host: string, port: number): Promise<number> {
+  try {
+    await app.listen({ host, port, backlog: BACKLOG })
+  } catch (error) {
+    throw listenError(error, host, port)
+  }
+  const address = app.server.address()
+  if (address === null || typeof address === 'string') throw new Error('the HTTP server has no port')
+  return address.port
+}
+
+function listenError(cause: unknown, host: string, port: number): Error {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   if (code === 'EADDRINUSE') {
     return new StartupError(`--http-port ${port}: another process listens on that port of ${host}`, {
@@ -145,7 +184,11 @@ function listenError(cause: unknown, { host, port }: PushApiOptions): Error {
   return new StartupError(`--http-port ${port}: cannot listen on ${host} (${String(code ?? cause)})`, { cause })
 }
 
-async function build(context: RouteContext, door: HttpDoor, version: string): Promise<FastifyInstance> {
+async function build(
+  context: RouteContext,
+  door: HttpDoor,
+  { version = '0.0.0', origins = null }: Pick<PushApiOptions, 'version' | 'origins'>,
+): Promise<FastifyInstance> {
   const { limits, log, counters } = context.service
   const reporting = { log, counters }
   const app = fastify({
@@ -160,6 +203,7 @@ async function build(context: RouteContext, door: HttpDoor, version: string): Pr
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   registerErrorHandlers(app, reporting)
+  if (origins !== null) registerCors(app, origins)
   refuseMalformed(app)
   limitAddresses(app, new RateTable(limits.requestsPerAddress), context)
   app.removeAllContentTypeParsers()
@@ -187,21 +231,10 @@ async function build(context: RouteContext, door: HttpDoor, version: string): Pr
 }
 
 function createHttpServer(limits: ApiLimits, door: HttpDoor, listener: RequestListener): Server {
-  const server = createServer(
-    {
-      maxHeaderSize: limits.headerMaxBytes,
-      requestTimeout: limits.requestTimeoutMs,
-      headersTimeout: Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs),
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-      // Node looks for late requests every 30 s by default.
-      connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
-      // Node's own answer has no body; see `refuseMalformed`.
-      requireHostHeader: false,
-    },
-    door.guard(listener),
-  )
-  // The same: an `Expect` that Node does not know goes the way of all requests.
-  server.on('checkExpectation', door.guard(listener))
+  const guarded = door.guard(listener)
+  const server = createServer(httpServerOptions(limits), guarded)
+  // An `Expect` that Node does not know goes the way of all requests.
+  server.on('checkExpectation', guarded)
   door.watch(server)
   return server
 }

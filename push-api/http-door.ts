@@ -7,9 +7,11 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Server as TlsServer } from 'node:tls'
 import { PostriderError } from '../core/errors.js'
 import type { SocketBudget } from '../core/limits/socket-budget.js'
 import { WaitingRoom } from '../core/limits/waiting-room.js'
+import { Handshakes } from '../core/tls/handshakes.js'
 import type { ApiCounters } from './counters.js'
 import { problemText } from './problem.js'
 
@@ -62,7 +64,33 @@ export class HttpDoor {
 
   /** Watches the connections of a server. */
   watch(server: Server): void {
-    server.on('connection', (socket: Socket) => this.#comes(socket))
+    server.on('connection', (socket: Socket) => {
+      if (!this.#comes(socket)) this.#refuse(socket)
+    })
+  }
+
+  /** The same of a server with TLS: a connection comes with a plain socket, and its requests have a secured one. */
+  watchTls(server: TlsServer): void {
+    const handshakes = new Handshakes<Socket>()
+    server.on('connection', (plain: Socket) => {
+      handshakes.add(plain, plain)
+      if (this.#comes(plain)) return
+      this.#counters.connectionsEnded.refused++
+      plain.destroy()
+    })
+    server.on('secureConnection', (secured) => {
+      const plain = handshakes.take(secured)
+      const client = plain === undefined ? undefined : this.#clients.get(plain)
+      if (plain === undefined || client === undefined) {
+        // Its other side has ended meanwhile.
+        secured.destroy()
+        return
+      }
+      this.#newcomers.leave(plain)
+      this.#clients.set(secured, client)
+      this.#newcomers.enter(secured)
+      secured.once('close', () => this.#leaves(secured))
+    })
   }
 
   /** Puts the count of requests in front of a server's own listener. */
@@ -85,7 +113,8 @@ export class HttpDoor {
     return true
   }
 
-  #comes(socket: Socket): void {
+  /** False: there is no room for it. */
+  #comes(socket: Socket): boolean {
     this.#open++
     this.#clients.set(socket, { requests: 0, known: false, last: null, afterwards: null })
     this.#newcomers.enter(socket)
@@ -93,11 +122,15 @@ export class HttpDoor {
     const files = this.#budget.enter()
     socket.once('close', () => {
       this.#open--
-      this.#newcomers.leave(socket)
-      this.#known.leave(socket)
+      this.#leaves(socket)
       this.#budget.leave()
     })
-    if (!room || !files) this.#refuse(socket)
+    return room && files
+  }
+
+  #leaves(socket: Socket): void {
+    this.#newcomers.leave(socket)
+    this.#known.leave(socket)
   }
 
   /** False: everybody else is being answered. */

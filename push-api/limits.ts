@@ -50,7 +50,7 @@ export interface ApiLimits {
   readonly requestsPerAddress: Rate
   /** Bytes of a request's line and headers. */
   readonly headerMaxBytes: number
-  /** They must have arrived after so many milliseconds. */
+  /** They must have arrived after so many milliseconds; on a TLS connection the handshake has as many for itself. */
   readonly headerTimeoutMs: number
   /** A request must have arrived whole after so many milliseconds. */
   readonly requestTimeoutMs: number
@@ -79,4 +79,25 @@ export const DEFAULT_API_LIMITS: ApiLimits = {
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 72_000,
   stopTimeoutMs: 10_000,
+}
+
+/** The bounds that Node's own servers hold. */
+export function httpServerOptions(limits: ApiLimits): {
+  readonly maxHeaderSize: number
+  readonly requestTimeout: number
+  readonly headersTimeout: number
+  readonly keepAliveTimeout: number
+  readonly connectionsCheckingInterval: number
+  readonly requireHostHeader: boolean
+} {
+  return {
+    maxHeaderSize: limits.headerMaxBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    headersTimeout: Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs),
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    // Node looks for late requests every 30 s by default.
+    connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
+    // Node's own answer has no body; see `refuseMalformed`.
+    requireHostHeader: false,
+  }
 }

@@ -1,43 +1,23 @@
-import { createServer, type Socket } from 'node:net'
-import type { Logger } from '../../core/log.js'
-import type { Doorway } from '../doorway.js'
+import type { Socket } from 'node:net'
 import type { Peer, Wire, WireHandler } from '../wire.js'
-import { countSocket, listen, peerOf, type DeviceListener } from './listen.js'
+import { createGate, type GateOptions } from './gate.js'
+import type { DeviceListener } from './device-listener.js'
 
-/** TCP keep-alive: finds peers that vanished although their MQTT keep-alive is off. */
-const TCP_KEEPALIVE_MS = 60_000
-const BACKLOG_ERRORS_LOGGED_AS = 'accepting a connection failed'
-
-export interface TcpListenerOptions {
-  readonly host: string
-  readonly port: number
-  readonly log: Logger
-  readonly door: Doorway
+export interface TcpListenerOptions extends GateOptions {
   onBytesOut(this: void, bytes: number): void
   accept(this: void, wire: Wire): void
 }
 
-/** MQTT over TCP. */
+/** MQTT over TCP, or over TLS. */
 export function createTcpListener(options: TcpListenerOptions): DeviceListener {
-  const { host, port, log, door, accept } = options
-  const server = createServer(
-    { noDelay: true, allowHalfOpen: false, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
-    (socket) => {
-      accept(new TcpWire(socket, peerOf(socket), options))
-      countSocket(socket, door)
-    },
-  )
-  server.on('error', (err) => log.error({ err }, BACKLOG_ERRORS_LOGGED_AS))
-  return {
-    listen: () => listen(server, 'MQTT', host, port),
-    close: () => {
-      if (server.listening) server.close()
-    },
-  }
+  return createGate(options, (socket, peer, visit) => {
+    if (visit.pass()) options.accept(new TcpWire(socket, peer, options))
+  })
 }
 
 export class TcpWire implements Wire {
   readonly peer: Peer
+  /** TLS or not: its writable side counts a byte until the operating system has what became of it. */
   readonly #socket: Socket
   readonly #counter: { onBytesOut(bytes: number): void }
 
@@ -59,6 +39,8 @@ export class TcpWire implements Wire {
     socket.on('drain', () => handler.writable())
     socket.on('end', () => handler.ended())
     socket.on('close', () => handler.closed())
+    // Somebody has read a header from it, and left the rest there.
+    if (socket.isPaused()) socket.resume()
   }
 
   write(bytes: Buffer): boolean {

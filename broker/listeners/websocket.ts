@@ -1,10 +1,13 @@
 import { createServer, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
-import type { Logger } from '../../core/log.js'
-import type { Doorway } from '../doorway.js'
+import type { AllowedOrigins } from '../../core/net/origins.js'
+import { clientAddress, type TrustedProxies } from '../../core/net/trusted-proxies.js'
 import type { Peer, Wire, WireHandler } from '../wire.js'
-import { awaitHandshake, countSocket, listen, peerOf, type DeviceListener } from './listen.js'
+import { createGate, type GateOptions } from './gate.js'
+import type { DeviceListener } from './device-listener.js'
+import type { EntranceFailure, Visit } from './entrance.js'
 
 const PATH = '/mqtt'
 /** [MQTT-6.0.0-3], [MQTT-6.0.0-4] */
@@ -14,35 +17,32 @@ const HIGH_WATER = 16 * 1024
 /** What may come after a frame that is wrong. */
 const REST_BYTES = 256 * 1024
 
-export interface WebSocketListenerOptions {
-  readonly host: string
-  readonly port: number
-  readonly log: Logger
-  readonly door: Doorway
-  /** The handshake must be over by then. */
-  readonly handshakeTimeoutMs: number
+export interface WebSocketListenerOptions extends GateOptions {
+  /** Whose X-Forwarded-For is believed. */
+  readonly trustedProxies: TrustedProxies
+  /** The web pages that may connect; null: all. */
+  readonly origins: AllowedOrigins | null
   /** Largest WebSocket message. */
   readonly maxMessageBytes: number
   onBytesOut(this: void, bytes: number): void
   accept(this: void, wire: Wire): void
 }
 
-/** MQTT over WebSocket: path `/mqtt`, subprotocol `mqtt`. */
+interface Refusal {
+  readonly status: string
+  readonly reason: EntranceFailure
+}
+
+/** MQTT over WebSocket: path `/mqtt`, subprotocol `mqtt`; over TLS too. */
 export function createWebSocketListener(options: WebSocketListenerOptions): DeviceListener {
-  const { host, port, log, door, accept } = options
-  const handshakes = new WeakMap<Duplex, () => void>()
-  const server = createServer(
-    {
-      noDelay: true,
-      headersTimeout: options.handshakeTimeoutMs,
-      requestTimeout: options.handshakeTimeoutMs,
-      connectionsCheckingInterval: 1_000,
-    },
-    (_request, response) => {
-      response.writeHead(426, { 'content-type': 'text/plain', connection: 'close', upgrade: 'websocket' })
-      response.end('MQTT over WebSocket only\n')
-    },
-  )
+  const { origins, trustedProxies, accept } = options
+  const visitors = new WeakMap<Duplex, { readonly peer: Peer; readonly visit: Visit }>()
+  // It does not listen itself, and the visit has the deadline: it only knows how to read a request.
+  const http = createServer((request, response) => {
+    visitors.get(request.socket)?.visit.failing('upgrade_refused')
+    response.writeHead(426, { 'content-type': 'text/plain', connection: 'close', upgrade: 'websocket' })
+    response.end('MQTT over WebSocket only\n')
+  })
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -50,36 +50,63 @@ export function createWebSocketListener(options: WebSocketListenerOptions): Devi
     maxPayload: options.maxMessageBytes,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   })
-  server.on('connection', (socket) => {
-    handshakes.set(socket, awaitHandshake(socket, door))
-    countSocket(socket, door)
-  })
-  server.on('error', (err) => log.error({ err }, 'accepting a connection failed'))
-  server.on('upgrade', (request, socket, head) => {
-    const refusal = refusalOf(request)
-    if (refusal !== null) {
-      rejectUpgrade(socket, refusal)
+  http.on('upgrade', (request, socket, head) => {
+    const visitor = visitors.get(socket)
+    const refusal = refusalOf(request, origins)
+    if (visitor === undefined || refusal !== null) {
+      visitor?.visit.failing(refusal?.reason ?? 'upgrade_refused')
+      rejectUpgrade(socket, refusal?.status ?? '400 Bad Request')
       return
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      handshakes.get(socket)?.()
-      accept(new WebSocketWire(webSocket, socket, peerOf(request.socket), options))
+      if (!visitor.visit.pass()) return
+      accept(new WebSocketWire(webSocket, socket, behind(visitor.peer, request, trustedProxies, origins), options))
     })
   })
+  http.on('clientError', (_error, socket) => {
+    visitors.get(socket)?.visit.failing('upgrade_refused')
+    if (socket.writable) rejectUpgrade(socket, '400 Bad Request')
+    else socket.destroy()
+  })
+  return createGate({ ...options, hasEntrance: true, alpn: ['http/1.1'] }, (socket, peer, visit) => {
+    visitors.set(socket, { peer, visit })
+    http.emit('connection', socket)
+    resumeIfPaused(socket)
+  })
+}
+
+/** Somebody has read a header from it, and left the rest there. */
+function resumeIfPaused(socket: Socket): void {
+  if (socket.isPaused()) socket.resume()
+}
+
+/**
+ * Who is behind the connection. A browser sends its client certificate for whatever page asks it to: the certificate can
+ * stand for the device only if the origin of the page was checked.
+ */
+function behind(
+  peer: Peer,
+  { headers }: IncomingMessage,
+  trustedProxies: TrustedProxies,
+  origins: AllowedOrigins | null,
+): Peer {
+  const address = clientAddress(peer.address, headers['x-forwarded-for'], trustedProxies)
+  const fromAnyPage = headers.origin !== undefined && origins?.limited !== true
   return {
-    listen: () => listen(server, 'MQTT over WebSocket', host, port),
-    close: () => {
-      if (server.listening) server.close()
-      server.closeAllConnections()
-    },
+    address,
+    port: address === peer.address ? peer.port : 0,
+    certificate: fromAnyPage ? null : peer.certificate,
   }
 }
 
-function refusalOf(request: IncomingMessage): string | null {
-  const [path] = (request.url ?? '').split('?')
-  if (path !== PATH) return '404 Not Found'
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
-  return offered.includes(SUBPROTOCOL) ? null : '400 Bad Request'
+function refusalOf({ url, headers }: IncomingMessage, origins: AllowedOrigins | null): Refusal | null {
+  const [path] = (url ?? '').split('?')
+  if (path !== PATH) return { status: '404 Not Found', reason: 'upgrade_refused' }
+  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
+  if (!offered.includes(SUBPROTOCOL)) return { status: '400 Bad Request', reason: 'upgrade_refused' }
+  // Only browsers say where their page is from; what else connects could say anything.
+  if (headers.origin === undefined || origins === null || origins.allow(headers.origin)) return null
+  return { status: '403 Forbidden', reason: 'origin_refused' }
 }
 
 function rejectUpgrade(socket: Duplex, status: string): void {

@@ -13,7 +13,16 @@ function refuse(message: string): never {
   throw new StartupError(message)
 }
 
-const LISTENERS = ['mqttPort', 'wsPort', 'httpPort', 'adminPort'] as const
+const PLAIN_LISTENERS = ['mqttPort', 'wsPort', 'httpPort', 'adminPort'] as const
+const TLS_LISTENERS = ['mqttsPort', 'wssPort', 'httpsPort'] as const
+
+/** The settings of the listeners that have a port with this configuration. */
+export function listenersOf(
+  config: ServerConfig,
+): ReadonlyArray<(typeof PLAIN_LISTENERS | typeof TLS_LISTENERS)[number]> {
+  const all = config.tlsCert === undefined ? PLAIN_LISTENERS : [...PLAIN_LISTENERS, ...TLS_LISTENERS]
+  return all.filter((key) => config[key] !== null)
+}
 
 /**
  * The rules over more than one setting. Throws a StartupError (exit code 78) that names both where they came from.
@@ -60,13 +69,44 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
       `${name('payloadMax')} ${config.payloadMax} bytes is over ${name('bodyMax')} ${config.bodyMax} bytes: such a message could never be sent`,
     )
   }
-  if (config.mqttPort === null && config.wsPort === null) {
+  checkTls(config, where, name)
+  const listeners = listenersOf(config)
+  if (!listeners.some((key) => DEVICE_LISTENERS.has(key))) {
     refuse(`${name('mqttPort')} off and ${name('wsPort')} off: no device could connect; leave one of them on`)
   }
-  for (const [i, key] of LISTENERS.entries()) {
-    const other = LISTENERS.slice(0, i).find((earlier) => config[earlier] === config[key])
-    if (other !== undefined && config[key] !== null && config[key] !== 0) {
+  if (!listeners.includes('httpPort') && !listeners.includes('httpsPort')) {
+    refuse(
+      `${name('httpPort')} off: nobody could push; leave it on, or turn TLS on (--tls-cert, --tls-key) for --https-port`,
+    )
+  }
+  for (const [i, key] of listeners.entries()) {
+    const other = listeners.slice(0, i).find((earlier) => config[earlier] === config[key])
+    if (other !== undefined && config[key] !== 0) {
       refuse(`${name(key)} ${config[key]} is the same port as ${name(other)}`)
     }
+  }
+}
+
+const DEVICE_LISTENERS: ReadonlySet<string> = new Set(['mqttPort', 'wsPort', 'mqttsPort', 'wssPort'])
+
+/** What the settings of TLS need of each other; what is in the files is looked at when they are read. */
+function checkTls(config: ServerConfig, where: Where, name: (key: keyof ServerConfig) => string): void {
+  if (config.tlsCert === undefined) {
+    const needs = (['tlsKey', 'tlsClientCa', ...TLS_LISTENERS] as const).find(
+      (key) => where.has(key) && config[key] !== null,
+    )
+    if (needs !== undefined) refuse(`${name(needs)}: TLS needs a certificate; give --tls-cert and --tls-key`)
+    return
+  }
+  if (config.tlsKey === undefined) {
+    refuse(`${name('tlsCert')}: the private key of the certificate is missing; give --tls-key`)
+  }
+  if (TLS_LISTENERS.every((key) => config[key] === null)) {
+    refuse(`${name('tlsCert')}: ${TLS_LISTENERS.map(name).join(', ')} are all off, nothing would use it`)
+  }
+  if (config.tlsClientCa !== undefined && config.mqttsPort === null && config.wssPort === null) {
+    refuse(
+      `${name('tlsClientCa')}: ${name('mqttsPort')} and ${name('wssPort')} are off, so no device could show a certificate`,
+    )
   }
 }

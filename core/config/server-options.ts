@@ -4,6 +4,8 @@
 // Units of the values: `size` bytes, `duration` milliseconds, `seconds` seconds.
 
 import { LOG_LEVELS, type LogLevel } from '../log.js'
+import { canonicalOrigin, ORIGIN_RULE } from '../net/origins.js'
+import { isProxyRange, TRUSTED_PROXIES_RULE } from '../net/trusted-proxies.js'
 import { keySetLocation } from './key-set-location.js'
 import { option, optional, type Values } from './option.js'
 import {
@@ -12,12 +14,13 @@ import {
   count,
   countOrOff,
   duration,
-  port,
+  list,
   portOrOff,
   rateOrOff,
   seconds,
   size,
   text,
+  toggle,
 } from './value-types.js'
 
 const DAY = 86_400
@@ -30,6 +33,8 @@ function fileStorePath(raw: string): string | undefined {
   const path = raw.startsWith('file://') ? raw.slice('file://'.length) : raw.startsWith('file:') ? raw.slice(5) : ''
   return path === '' ? undefined : path
 }
+
+const proxyRange = (raw: string): string | undefined => (isProxyRange(raw) ? raw : undefined)
 
 export const SERVER_OPTIONS = {
   role: option<'all'>({
@@ -49,11 +54,49 @@ export const SERVER_OPTIONS = {
     default: 8083,
     doc: 'MQTT over WebSocket: path `/mqtt`, subprotocol `mqtt`',
   }),
-  httpPort: option<number>({ type: port(), default: 8080, doc: 'The REST API' }),
+  httpPort: option<number | null>({ type: portOrOff(), default: 8080, doc: 'The REST API' }),
   adminPort: option<number | null>({
     type: portOrOff(),
     default: 9090,
     doc: '`/metrics`, `/livez` and `/readyz`. Not for the public',
+  }),
+  tlsCert: optional<string>({
+    type: text('FILE', 'the path of a PEM file'),
+    doc: 'The server’s certificate, and behind it those between it and its authority. With it the TLS listeners are on. Read again on SIGHUP, and when it changes',
+  }),
+  tlsKey: optional<string>({
+    type: text('FILE', 'the path of a PEM file'),
+    doc: 'The private key of the certificate, not encrypted',
+  }),
+  tlsClientCa: optional<string>({
+    type: text('FILE', 'the path of a PEM file'),
+    doc: 'The authorities of devices: MQTT listeners with TLS ask for a client certificate, whose common name is the device id. It stands in for the token',
+  }),
+  mqttsPort: option<number | null>({ type: portOrOff(), default: 8883, doc: 'MQTT over TLS; on with `--tls-cert`' }),
+  wssPort: option<number | null>({
+    type: portOrOff(),
+    default: 8084,
+    doc: 'MQTT over WebSocket and TLS; on with `--tls-cert`',
+  }),
+  httpsPort: option<number | null>({
+    type: portOrOff(),
+    default: 8443,
+    doc: 'The REST API over TLS; on with `--tls-cert`. Asks for no client certificate: whoever calls it has an API key',
+  }),
+  proxyProtocol: option<boolean>({
+    type: toggle(),
+    default: false,
+    doc: 'Every connection to an MQTT listener (TCP, WebSocket, with TLS or without) must begin with a PROXY protocol header, version 1 or 2, which names the client’s address. Only behind a proxy that sends it: who else reaches the port can claim any address, unless `--trust-proxy` names the proxies',
+  }),
+  trustProxy: optional<readonly string[]>({
+    type: list({ placeholder: 'ADDRESSES', expected: TRUSTED_PROXIES_RULE, parse: proxyRange }),
+    repeatable: true,
+    doc: 'The proxies that are believed about a client’s address: in `X-Forwarded-For` (REST and WebSocket), and with `--proxy-protocol` in its header. A comma list of addresses and ranges',
+  }),
+  corsOrigin: optional<readonly string[]>({
+    type: list({ placeholder: 'ORIGINS', expected: ORIGIN_RULE, parse: (raw) => canonicalOrigin(raw) ?? undefined }),
+    repeatable: true,
+    doc: 'Web pages that may use this server from a browser, a comma list of origins: the REST API answers them with CORS headers, and WebSocket connections from other pages are refused. Not set: REST answers without CORS headers, WebSocket connections from all pages are taken',
   }),
   store: option<string>({
     type: {
@@ -257,20 +300,11 @@ export const CONFIG_FILE_OPTION = {
 
 /** Settings of the design that this version does not have: refused by name wherever they are given, never ignored. */
 export const LATER_SETTINGS: Readonly<Record<string, string>> = {
-  'tls-cert': 'TLS',
-  'tls-key': 'TLS',
-  'tls-client-ca': 'TLS',
-  'mqtts-port': 'TLS',
-  'wss-port': 'TLS',
-  'https-port': 'TLS',
   bus: 'a bus to other nodes',
   'redis-wait': 'a Redis store',
   'drain-delay': 'a paced drain',
   'drain-rate': 'a paced drain',
   workers: 'more than one worker',
-  'proxy-protocol': 'the PROXY protocol',
-  'trust-proxy': 'trusting a proxy about addresses',
-  'cors-origin': 'cross-origin access from browsers',
 }
 
 /** Read from the environment (or the data folder), never from flags or the file. */

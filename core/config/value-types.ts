@@ -121,6 +121,27 @@ export function countOrOff(range: Range): ValueType<number> {
   }
 }
 
+/** Some of a kind: separated by commas, or given many times on the command line. `parse`: undefined for what is none. */
+export function list<T>(
+  kind: Omit<ValueType<T>, 'format'> & { format?: (value: T) => string },
+): ValueType<readonly T[]> {
+  const { format = String } = kind
+  return {
+    placeholder: kind.placeholder,
+    expected: kind.expected,
+    parse: (raw) => {
+      const values: T[] = []
+      for (const item of raw.split(/[,\0]/)) {
+        const value = kind.parse(item.trim())
+        if (value === undefined) return undefined
+        values.push(value)
+      }
+      return values
+    },
+    format: (values) => values.map(format).join(','),
+  }
+}
+
 /** A TCP port; 0 asks for any free one. */
 export function port(): ValueType<number> {
   return {

@@ -14,7 +14,8 @@ export function canonicalAddress(text: string): string | null {
   return isIP(mapped) === 4 ? mapped : address
 }
 
-/** For logs: `10.0.0.1:80`, `[::1]:80`. */
+/** For logs: `10.0.0.1:80`, `[::1]:80`; without a port that is not known (0). */
 export function formatEndpoint(address: string, port: number): string {
+  if (port === 0) return address
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }

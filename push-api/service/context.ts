@@ -19,6 +19,8 @@ export interface ServiceContext {
   readonly keyring: Pick<Keyring, 'forget'>
   /** Null: devices need no tokens (`--auth none`), and none are minted. */
   readonly tokens: DeviceTokens | null
+  /** How long the deletion of a device is remembered: as long as what it came with may be shown again. */
+  readonly revocationSeconds: number
   readonly clock: Clock
   readonly log: Logger
   readonly limits: ApiLimits

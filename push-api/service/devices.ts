@@ -3,7 +3,7 @@ import type { DeviceInfo } from '../../core/ports/mailbox.js'
 import type { ServiceContext } from './context.js'
 import { checkDeviceId, deviceNotFound, rfc3339, rfc3339OrNull } from './shapes.js'
 
-const DEFAULT_TOKEN_SECONDS = 30 * 24 * 3600
+export const DEFAULT_TOKEN_SECONDS = 30 * 24 * 3600
 
 /** How long a delete waits for the node that holds the connection to end it. */
 const KICK_TIMEOUT_MS = 2_000
@@ -78,14 +78,14 @@ export async function mintToken(
 }
 
 /**
- * Refuses the tokens that the device has, forgets it, and ends its connection. Also for a device without a record: its
+ * Refuses the tokens and certificates that the device has, forgets it, and ends its connection. Also for a device without a record: its
  * token may have been signed elsewhere. Idempotent. The order matters: a connection that is ended cannot come back.
  */
 export async function deleteDevice(context: ServiceContext, device: string): Promise<void> {
   checkDeviceId(device)
-  const { credentials, mailbox, bus, tokens, clock } = context
+  const { credentials, mailbox, bus, revocationSeconds, clock } = context
   const now = clock.now()
-  await credentials.revoke(device, now, now + (tokens?.maxTtlSeconds ?? DEFAULT_TOKEN_SECONDS) * 1000)
+  await credentials.revoke(device, now, now + revocationSeconds * 1000)
   const { claim } = await mailbox.purge(device)
   if (claim === null) return
   // Unconfirmed is good enough: the claim is gone, and the node's next sweep finds that.

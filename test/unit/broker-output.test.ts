@@ -5,7 +5,7 @@ import type { Wire } from '../../broker/wire.js'
 
 /** A wire that takes one piece at a time: after each it is full until `relieve`. */
 class NarrowWire implements Wire {
-  readonly peer = { address: '127.0.0.1', port: 1 }
+  readonly peer = { address: '127.0.0.1', port: 1, certificate: null }
   readonly pieces: Buffer[] = []
   buffered = 0
   full = false

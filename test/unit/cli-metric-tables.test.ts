@@ -8,13 +8,26 @@ import {
   courierMetrics,
   pubsubMetrics,
   queueMetrics,
+  tlsMetrics,
   uplinkMetrics,
 } from '../../cli/metric-tables.js'
 import { UplinkCounters } from '../../broker/uplink/uplink-counters.js'
 import { LocalBusCounters } from '../../core/bus/local/local-bus.js'
 import { createMetrics, type Metric } from '../../core/metrics/metrics.js'
+import { CertificateCounters } from '../../core/tls/certificates.js'
+import type { TlsMaterial } from '../../core/tls/material.js'
 import { CourierCounters } from '../../courier/courier-counters.js'
 import { ApiCounters } from '../../push-api/counters.js'
+
+const MATERIAL: TlsMaterial = {
+  cert: '',
+  key: '',
+  clientCa: null,
+  digest: '',
+  notBefore: 0,
+  expiresAt: 1_700_000_000_000,
+  endsSelfSigned: false,
+}
 
 /** What a metric says now, as text that changes with every number in it. */
 function reading(metric: Metric): string {
@@ -57,6 +70,8 @@ void t.test('metrics: every counter of every component is shown, once', async (t
   eachIsShown(t, bus, busMetrics(bus))
   const uplink = new UplinkCounters()
   eachIsShown(t, uplink, uplinkMetrics(uplink, { usage: { count: 0, bytes: 0 } }))
+  const tls = new CertificateCounters()
+  eachIsShown(t, tls, tlsMetrics(tls, { current: MATERIAL }))
 })
 
 void t.test('metrics: names are unique and follow the conventions of Prometheus', async (t) => {
@@ -68,6 +83,7 @@ void t.test('metrics: names are unique and follow the conventions of Prometheus'
     ...busMetrics(new LocalBusCounters()),
     ...uplinkMetrics(new UplinkCounters(), { usage: { count: 1, bytes: 2 } }),
     ...queueMetrics({ count: 1, bytes: 2, age: () => 1500 }),
+    ...tlsMetrics(new CertificateCounters(), { current: MATERIAL }),
   ]
   for (const { name, kind, help } of all) {
     t.match(name, /^[a-z][a-z0-9_]*$/)
@@ -77,5 +93,6 @@ void t.test('metrics: names are unique and follow the conventions of Prometheus'
   const metrics = createMetrics()
   metrics.expose(all)
   t.match(await metrics.text(), /^postrider_append_queue_age_seconds 1\.5$/m)
+  t.match(await metrics.text(), /^postrider_tls_certificate_expiry_timestamp_seconds 1700000000$/m)
   t.throws(() => metrics.expose(all.slice(0, 1)), 'a name that is taken')
 })

@@ -8,6 +8,8 @@ import { StartupError } from '../../core/errors.js'
 
 type Env = Readonly<Record<string, string>>
 
+const TLS = ['--tls-cert', 'cert.pem', '--tls-key', 'key.pem']
+
 /** The refusal as `exit code: message`, or `accepted`. */
 function outcome(argv: readonly string[], env: Env = {}): string {
   try {
@@ -27,6 +29,9 @@ void t.test('configuration: the defaults are those of the documentation', async 
     wsPort: 8083,
     httpPort: 8080,
     adminPort: 9090,
+    mqttsPort: 8883,
+    wssPort: 8084,
+    httpsPort: 8443,
     store: './data',
     durability: 'disk',
     auth: 'token',
@@ -73,6 +78,19 @@ void t.test('configuration: both spellings of a flag, sizes, durations, ports th
   t.match(config, { inboxMaxBytes: 32 * 1024 * 1024, sweepInterval: 200, wsPort: null, mqttPort: 0, store: '/var/p' })
 })
 
+void t.test('configuration: lists, with commas or by giving the flag again', async (t) => {
+  const { config } = loadServerConfig(
+    ['--trust-proxy', '10.0.0.0/8, loopback', '--trust-proxy=fd00::1', '--cors-origin', 'https://APP.example.com:443'],
+    { POSTRIDER_PROXY_PROTOCOL: 'true' },
+  )
+  t.match(config, {
+    trustProxy: ['10.0.0.0/8', 'loopback', 'fd00::1'],
+    corsOrigin: ['https://app.example.com'],
+    proxyProtocol: true,
+  })
+  t.match(loadServerConfig([], {}).config, { trustProxy: undefined, corsOrigin: undefined, proxyProtocol: false })
+})
+
 void t.test('configuration: an empty variable counts as not set', async (t) => {
   t.equal(loadServerConfig([], { POSTRIDER_WINDOW: '', POSTRIDER_WORKERS: '' }).config.window, 64)
 })
@@ -80,7 +98,10 @@ void t.test('configuration: an empty variable counts as not set', async (t) => {
 void t.test('configuration: a value that cannot be names its place and what would be right', async (t) => {
   const cases: ReadonlyArray<readonly [argv: readonly string[], env: Env, expected: RegExp]> = [
     [['--mqtt-port', '70000'], {}, /^78: --mqtt-port: "70000" cannot be; it must be a port from 0 to 65535 .*or off$/],
-    [['--http-port', 'off'], {}, /^78: --http-port: "off" cannot be/],
+    [['--trust-proxy', 'true'], {}, /^78: --trust-proxy: "true" cannot be; it must be addresses or ranges such as/],
+    [['--trust-proxy', '10.0.0.1,'], {}, /^78: --trust-proxy/],
+    [[], { POSTRIDER_CORS_ORIGIN: 'app.example.com' }, /^78: POSTRIDER_CORS_ORIGIN: .* an origin such as https:/],
+    [['--cors-origin', 'https://app.example.com/path'], {}, /^78: --cors-origin/],
     [['--mqtt-port=-1'], {}, /^78: --mqtt-port/],
     [[], { POSTRIDER_WINDOW: 'many' }, /^78: POSTRIDER_WINDOW: "many" .* a whole number from 1 to 1024$/],
     [['--window', '0'], {}, /^78: --window/],
@@ -111,10 +132,24 @@ void t.test('configuration: combinations that cannot be', async (t) => {
     [['--payload-max', '2MiB', '--body-max', '1MiB'], /^78: --payload-max .* is over --body-max/],
     [['--payload-max', '1MiB', '--uplink-max', '1MiB'], /^78: --payload-max .* is over .* --uplink-max 1048576 bytes/],
     [['--mqtt-port', 'off', '--ws-port', 'off'], /no device could connect/],
+    [['--http-port', 'off'], /^78: --http-port off: nobody could push/],
+    [['--tls-cert', 'c.pem'], /^78: --tls-cert: the private key of the certificate is missing; give --tls-key$/],
+    [['--tls-key', 'k.pem'], /^78: --tls-key: TLS needs a certificate; give --tls-cert and --tls-key$/],
+    [['--tls-client-ca', 'ca.pem'], /^78: --tls-client-ca: TLS needs a certificate/],
+    [['--mqtts-port', '8883'], /^78: --mqtts-port: TLS needs a certificate/],
+    [[...TLS, '--mqtts-port=off', '--wss-port=off', '--https-port=off'], /^78: --tls-cert: .* are all off/],
+    [
+      [...TLS, '--tls-client-ca', 'ca.pem', '--mqtts-port=off', '--wss-port=off'],
+      /^78: --tls-client-ca: .* no device could show a certificate$/,
+    ],
+    [[...TLS, '--http-port', '8443'], /^78: --https-port \(default\) 8443 is the same port as --http-port$/],
+    [[...TLS, '--http-port=off', '--https-port=off'], /^78: --http-port off: nobody could push/],
     [['--mqtt-port', '8080'], /^78: --http-port \(default\) 8080 is the same port as --mqtt-port$/],
   ]
   for (const [argv, expected] of cases) t.match(outcome(argv), expected)
   t.equal(outcome(['--auth', 'none']), 'accepted')
+  t.equal(outcome(['--mqtts-port', 'off', '--http-port', '8443']), 'accepted', 'TLS is off, and so are its ports')
+  t.equal(outcome([...TLS, '--mqtt-port=off', '--ws-port=off', '--http-port=off']), 'accepted', 'TLS alone')
   t.equal(outcome(['--mqtt-port', '0', '--http-port', '0', '--admin-port', '0', '--ws-port', '0']), 'accepted')
 })
 

@@ -1,6 +1,7 @@
 import { assert, array, constantFrom, ipV4, ipV6, oneof, property, string } from 'fast-check'
 import t from 'tap'
 import { canonicalAddress, formatEndpoint } from '../../core/net/address.js'
+import { allowedOrigins, canonicalOrigin } from '../../core/net/origins.js'
 import { clientAddress, isProxyRange, NO_PROXIES, trustedProxies } from '../../core/net/trusted-proxies.js'
 
 void t.test('addresses: one spelling for one address', async (t) => {
@@ -92,4 +93,42 @@ void t.test('trusted proxies: what a client invents in front changes nothing', a
       return clientAddress('10.0.0.1', header, trusted) === '203.0.113.9'
     }),
   )
+})
+
+void t.test('origins: as browsers write them, and no others', async (t) => {
+  for (const [text, expected] of [
+    ['https://app.example.com', 'https://app.example.com'],
+    ['HTTPS://App.Example.com:443', 'https://app.example.com'],
+    ['http://localhost:3000', 'http://localhost:3000'],
+    ['http://[::1]:3000', 'http://[::1]:3000'],
+    ['capacitor://localhost', 'capacitor://localhost'],
+    ['*', '*'],
+    ['https://app.example.com/', null],
+    ['https://app.example.com/path', null],
+    ['https://user@app.example.com', null],
+    ['https://*.example.com', null],
+    ['app.example.com', null],
+    ['null', null],
+    ['https://', null],
+    ['', null],
+  ] as const) {
+    t.equal(canonicalOrigin(text), expected, text)
+  }
+  const some = allowedOrigins(['https://app.example.com', 'http://localhost:3000'])
+  t.ok(some.limited)
+  for (const origin of ['https://app.example.com', 'http://localhost:3000']) t.ok(some.allow(origin), origin)
+  for (const origin of [
+    'null',
+    '*',
+    '',
+    'http://app.example.com',
+    'https://app.example.com.evil.example',
+    'https://evil.example',
+    'http://localhost:3001',
+  ]) {
+    t.notOk(some.allow(origin), origin)
+  }
+  const all = allowedOrigins(['*'])
+  t.notOk(all.limited)
+  t.ok(all.allow('null'))
 })

@@ -15,13 +15,17 @@ import type { Uplink, UplinkLimits } from '../../../core/ports/uplink.js'
 import { createDeviceTokens, type DeviceTokens } from '../../../core/security/device-tokens.js'
 import type { Acl } from '../../../protocol/acl.js'
 import { openLmdbStore, type LmdbStore } from '../../../core/stores/lmdb/open.js'
+import type { Certificates } from '../../../core/tls/certificates.js'
 import type { CourierHost } from '../../../courier/courier-api.js'
 import { CourierCounters } from '../../../courier/courier-counters.js'
 import { createCourierHost, type CourierHostOptions } from '../../../courier/create-courier-host.js'
 
 export interface TestNode {
+  /** Ports; 0: off. */
   readonly mqtt: number
   readonly ws: number
+  readonly mqtts: number
+  readonly wss: number
   readonly broker: Broker
   readonly couriers: CourierHost
   readonly mailbox: Mailbox
@@ -41,8 +45,22 @@ export interface TestNode {
 export interface TestNodeOptions {
   readonly courier?: Partial<CourierHostOptions>
   readonly broker?: Partial<
-    Pick<BrokerOptions, 'limits' | 'pubsubLimits' | 'tokens' | 'credentials' | 'sessions' | 'clock'>
+    Pick<
+      BrokerOptions,
+      | 'limits'
+      | 'pubsubLimits'
+      | 'sessions'
+      | 'tokens'
+      | 'credentials'
+      | 'proxyProtocol'
+      | 'trustedProxies'
+      | 'origins'
+      | 'log'
+      | 'clock'
+    >
   >
+  /** The certificate of the listeners with TLS, which are on with it. */
+  readonly certificates?: Certificates
   readonly couriers?: (couriers: CourierHost) => Pick<CourierHost, 'open'>
   readonly inboxMax?: number
   readonly uplinkLimits?: Partial<UplinkLimits>
@@ -87,11 +105,12 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     pubsubCounters,
     log,
     counters,
+    tls: options.certificates === undefined ? null : { certificates: options.certificates, mqttsPort: 0, wssPort: 0 },
     ...options.broker,
     // Tests connect one device as often as they like.
     limits: { connectsPerDevice: UNLIMITED, ...options.broker?.limits },
   })
-  const { mqtt = 0, ws = 0 } = await broker.start()
+  const { mqtt = 0, ws = 0, mqtts = 0, wss = 0 } = await broker.start()
   let stopped: Promise<void> | null = null
   const stop = async (): Promise<void> => {
     broker.drain()
@@ -105,6 +124,8 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
   return {
     mqtt,
     ws,
+    mqtts,
+    wss,
     broker,
     couriers,
     mailbox,

@@ -34,6 +34,11 @@ export class RawClient {
     return new RawClient(socket)
   }
 
+  /** A device on a socket that is there already: with TLS, or behind a header. */
+  static on(socket: Socket): RawClient {
+    return new RawClient(socket)
+  }
+
   /** Connects as `device` and waits for the CONNACK. */
   static async as(
     port: number,

@@ -102,7 +102,7 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     limits: { stopTimeoutMs: 500, ...options.limits },
     version: '1.2.3',
   })
-  const { http: port } = await api.start()
+  const { http: port = 0 } = await api.start()
   t.teardown(async () => {
     await api.stop()
     await bus.close()
