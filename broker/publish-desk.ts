@@ -21,6 +21,8 @@ export interface PublishingConnection {
   violated(error: ProtocolError): void
   /** `busy` has become false. */
   sessionIdle(): void
+  /** Nothing is read for a while, which is not the device's silence. */
+  waits(): void
 }
 
 export interface PublishDeskOptions {

@@ -11,6 +11,8 @@ export interface UplinkConnection {
   close(reason: CloseReason): void
   /** `UplinkClient.full` may have become false. */
   sessionIdle(): void
+  /** Nothing is read for a while, which is not the device's silence. */
+  waits(): void
 }
 
 /** What a device says of an uplink. */
@@ -67,5 +69,9 @@ export class UplinkClient implements UplinkLaneOwner {
 
   uplinkOpen(): void {
     this.#connection.sessionIdle()
+  }
+
+  uplinkWaits(): void {
+    this.#connection.waits()
   }
 }

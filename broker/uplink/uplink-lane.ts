@@ -16,6 +16,8 @@ export interface UplinkLaneOwner {
   uplinkRefused(reason: UplinkRefusal): void
   /** `full` may have become false. */
   uplinkOpen(): void
+  /** Uplink waits for the store, so that the device may not be read: that is not its silence. */
+  uplinkWaits(): void
 }
 
 /** What a lane needs of the node. */
@@ -153,13 +155,19 @@ export class UplinkLane {
     this.#owner.uplinkOpen()
   }
 
+  /** Looked at while it holds something: has it waited too long? `late`: what came at or before this time has. */
+  look(late: number): void {
+    if (this.#oldest <= late) this.#expire()
+    else this.#owner.uplinkWaits()
+  }
+
   /** The oldest has waited since this time; Infinity: nothing waits. */
-  get oldest(): number {
+  get #oldest(): number {
     return (this.#underWay[0] ?? this.#waiting[0])?.since ?? Infinity
   }
 
   /** The store did not answer in time. What is under way stays so: the store may still do it. */
-  expire(): void {
+  #expire(): void {
     const acknowledged = (entry: Entry): boolean => entry.packetId > 0
     if (this.#failed) return
     if (this.#underWay.some(acknowledged) || this.#waiting.some(acknowledged)) {

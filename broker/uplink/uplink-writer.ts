@@ -21,7 +21,7 @@ export interface UplinkWriterOptions {
 }
 
 /** A will has no connection any more. */
-const NOBODY: UplinkLaneOwner = { uplinkRefused: () => {}, uplinkOpen: () => {} }
+const NOBODY: UplinkLaneOwner = { uplinkRefused: () => {}, uplinkOpen: () => {}, uplinkWaits: () => {} }
 
 /** Lanes are looked at for uplinks that wait too long this often. Milliseconds. */
 const TICK_MS = 250
@@ -139,6 +139,6 @@ export class UplinkWriter implements UplinkLaneHost {
       this.#timer = null
     }
     const late = this.monotonic() - this.#options.timeoutMs
-    for (const lanes of this.#lanes.values()) for (const lane of lanes) if (lane.oldest <= late) lane.expire()
+    for (const lanes of this.#lanes.values()) for (const lane of lanes) lane.look(late)
   }
 }

@@ -132,7 +132,7 @@ void t.test('broker uplink: a device that sends without end is read as fast as t
   const [flood, other] = [await connected(node), await connected(node, 'e')]
   gate.close()
   const before = node.counters.bytesIn
-  const count = 20_000
+  const count = 6_000
   const payload = (n: number): string => `${n}`.padEnd(500, '.')
   flood.send(...numbers(count).map((n) => publish(payload(Number(n)), (Number(n) % 60_000) + 1)))
   other.send({ cmd: 'pingreq' })
@@ -227,3 +227,29 @@ void t.test('broker uplink: PUBACKs keep the order of the publishes over uplink 
   t.strictSame(pubacks(client), [1, 2, 3, 4], '[MQTT-4.6.0-2]')
   await client.end()
 })
+
+void t.test(
+  'broker uplink: QoS 0 without end is read as fast as the store stores; waiting is not silence',
+  async (t) => {
+    const gate = new Gate()
+    const node = await startFast(t, { wrapUplink: gate.wrap, broker: { limits: { uplinkTimeoutMs: 60_000 } } })
+    const client = await connected(node, 'd', { keepalive: 1 })
+    gate.close()
+    const before = node.counters.bytesIn
+    const count = 4_000
+    client.send(...numbers(count).map((n) => publish(n.padEnd(500, '.'), 0)))
+    await new Promise((resolve) => setTimeout(resolve, 3_000)) // twice the keep-alive and a half [MQTT-3.1.2-24]
+    t.ok(
+      node.counters.bytesIn - before < 1 << 20,
+      `${node.counters.bytesIn - before} of ${count * 500} bytes were read`,
+    )
+    t.notOk(client.closed, 'the device was not taken for dead')
+    gate.open()
+    await until('all to be stored', async () => (await texts(node)).length === count)
+    t.strictSame(
+      (await texts(node)).map((line) => Number.parseInt(line)),
+      numbers(count).map(Number),
+    )
+    await client.end()
+  },
+)

@@ -114,3 +114,31 @@ void t.test('lmdb uplink: more than one row in a commit, and small rows where sp
   t.ok(new Set(log.slice(0, 300).map(({ id }) => id.slice(0, 16))).size < 8, 'rows of 64 KiB')
   t.ok(new Set(log.slice(300).map(({ id }) => id.slice(0, 16))).size >= 150, 'rows of a page or less')
 })
+
+void t.test(
+  'lmdb uplink: after a long rest what has expired is passed over, and forgotten without waiting for ticks',
+  async (t) => {
+    const rig = openLmdbRig(t)
+    for (let n = 0; n < 600; n++) await send(rig.uplink, 'd', { payload: 'old' })
+    const before = new Set((await readLog(rig.uplink)).map(({ id }) => id.slice(0, 16))).size
+    t.ok(before > 500, `${before} rows`)
+    rig.clock.advance(8 * 24 * 3_600_000)
+    await send(rig.uplink, 'd', { payload: 'new' })
+    const { uplink: table } = rig.engine.tables
+    const getRange = table.getRange.bind(table)
+    let seen = 0
+    table.getRange = (options) =>
+      getRange(options).map((entry) => {
+        seen++
+        return entry
+      })
+    t.strictSame(outline(await readLog(rig.uplink)), ['d:new'])
+    t.equal(seen, 1, 'no other row was looked at')
+    table.getRange = getRange
+    rig.uplink.expire()
+    const end = performance.now() + 10_000
+    while (rig.uplink.usage.count > 1 && performance.now() < end) await turn()
+    t.equal(rig.uplink.usage.count, 1)
+    t.strictSame(outline(await readLog(rig.crash().uplink)), ['d:new'])
+  },
+)

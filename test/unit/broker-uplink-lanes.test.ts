@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { UplinkClient } from '../../broker/uplink/uplink-client.js'
 import { UplinkCounters } from '../../broker/uplink/uplink-counters.js'
 import { type UplinkLane, UplinkRefused } from '../../broker/uplink/uplink-lane.js'
 import { UplinkWriter } from '../../broker/uplink/uplink-writer.js'
@@ -73,6 +74,7 @@ function world(limits: { readonly maxBytes?: number } = {}) {
     const lane = writer.open(device, {
       uplinkRefused: (reason) => void refused.push(reason),
       uplinkOpen: () => void side.opened++,
+      uplinkWaits: () => {},
     })
     const side: Side = {
       lane,
@@ -335,4 +337,22 @@ void t.test('uplink lanes: settled when all is stored, and after a while in any 
   await call(0).answer()
   await waiting
   t.ok(settled)
+})
+
+void t.test('uplink client: why an uplink was refused decides how the connection is closed', async (t) => {
+  const { writer, call } = world()
+  const closes: string[] = []
+  const connection = { close: (reason: string) => void closes.push(reason), sessionIdle: () => {}, waits: () => {} }
+  const packet = { cmd: 'publish', topic: '', payload: Buffer.alloc(0), qos: 1, retain: false, dup: false } as const
+  for (const [i, code] of (['full', 'dedup_conflict'] as const).entries()) {
+    const client = new UplinkClient(writer, connection, `d${i}`)
+    const fields = { channel: 'c', contentType: null, dedupId: 'one', payload: Buffer.alloc(1) }
+    const stored = client.publish({ ...packet, messageId: 1 }, fields)
+    if (!(stored instanceof Promise)) throw new Error('it is QoS 1, and new')
+    const refused = t.rejects(stored, UplinkRefused)
+    await turn()
+    await call(i).answer(code)
+    await refused
+  }
+  t.strictSame(closes, ['uplink_refused', 'protocol_error'])
 })

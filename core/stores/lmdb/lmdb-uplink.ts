@@ -33,9 +33,11 @@ import { UplinkDedup, uplinkBodyHash, uplinkDedupKey } from './uplink-dedup.js'
 
 const META = metaKey('uplink')
 const META_FORMAT = 1
-/** What one step of forgetting takes at most. */
-const EXPIRE_ROWS = 2_000
+/** What one step of forgetting takes at most: a few milliseconds. */
+const EXPIRE_ROWS = 500
 const EXPIRE_BYTES = 4 << 20
+/** A row holds nothing that came later than so long after its key, as long as nobody sets the clock. Milliseconds. */
+const ROW_SPAN_MS = 10_000
 
 /** What is kept in `meta`, written with every change of the log. */
 interface LogState {
@@ -128,7 +130,7 @@ export class LmdbUplink implements Uplink {
     const uplinks: StoredUplink[] = []
     const expired = this.#expired
     let bytes = 0
-    for (const { key, value } of this.#engine.tables.uplink.getRange(after === null ? {} : { start: after.key })) {
+    for (const { key, value } of this.#engine.tables.uplink.getRange({ start: this.#startOf(after, expired) })) {
       const from = after !== null && after.key.equals(key) ? after.index + 1 : 0
       // The range's buffers may be used again: payloads become views of a copy.
       for (const uplink of readRow(Buffer.from(key), Buffer.from(value), from)) {
@@ -141,23 +143,31 @@ export class LmdbUplink implements Uplink {
     return { uplinks, more: false }
   }
 
+  /** After a long rest there may be much that has expired and is not forgotten yet: it is passed over. */
+  #startOf(after: { readonly key: Buffer } | null, expired: number): Buffer {
+    const first = stampKey({ ms: Math.max(0, expired - ROW_SPAN_MS), counter: 0 })
+    return after === null || Buffer.compare(first, after.key) > 0 ? first : after.key
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     await Promise.resolve()
   }
 
-  /** Forgets rows that have expired as a whole, some at a time. */
+  /** Forgets rows that have expired as a whole, some with each commit until none is left. */
   expire(): void {
     const { groups, tables } = this.#engine
-    if (this.#expiring || groups.resting) return
+    if (this.#expiring || this.#closed || groups.resting) return
     const expired = this.#expired
     const keys: Buffer[] = []
     let count = 0
     let weight = 0
     let read = 0
+    let more = true
     for (const { key, value } of tables.uplink.getRange({ limit: EXPIRE_ROWS })) {
       const row = readSummary(value)
-      if (row.newest > expired || read > EXPIRE_BYTES) break
+      more = row.newest <= expired
+      if (!more || read > EXPIRE_BYTES) break
       keys.push(Buffer.from(key))
       count += row.count
       weight += row.weight
@@ -175,9 +185,10 @@ export class LmdbUplink implements Uplink {
     group.done.then(
       () => {
         this.#expiring = false
+        if (more) this.expire()
       },
       () => {
-        this.#expiring = false
+        this.#expiring = false // the next tick tries again
       },
     )
   }
