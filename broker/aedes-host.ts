@@ -12,7 +12,14 @@ import { admit, type AdmissionOptions } from './admission.js'
 import { AedesInternals } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
 import { ConnectGate } from './connect-gate.js'
-import { judgeConnect, REFUSE_GONE, REFUSE_STORE, type ConnectRequest } from './connect-policy.js'
+import {
+  type ConnectExcess,
+  type ConnectRequest,
+  judgeConnect,
+  judgeWillSize,
+  REFUSE_GONE,
+  REFUSE_STORE,
+} from './connect-policy.js'
 import type { ConnectionContext } from './connection-context.js'
 import { Connection } from './connection.js'
 import type { BrokerCounters } from './counters.js'
@@ -134,7 +141,8 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     }
     const request = readConnect(packet)
     const { address } = connection.peer
-    const refusal = judgeConnect(request, { draining, over: () => gate.connect(address, clock.monotonic()) }, auth)
+    const over = (): ConnectExcess | null => gate.connect(address, clock.monotonic())
+    const refusal = judgeConnect(request, { draining, over }, auth) ?? judgeWillSize(request, limits)
     if (refusal !== null) {
       connection.refuse(refusal)
       return false

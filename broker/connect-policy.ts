@@ -7,7 +7,9 @@ import { CONNACK, type ConnackCode } from '../protocol/codes.js'
 import { isDeviceId } from '../protocol/device-id.js'
 import type { ClientCertificate } from './client-certificate.js'
 import type { ConnectResult } from './counters.js'
+import type { BrokerLimits } from './limits.js'
 import { judgeWill } from './publish-policy.js'
+import { topicExcess, type TopicLimits } from './topic-limits.js'
 
 export interface ConnectRefusal {
   readonly code: Exclude<ConnackCode, 0>
@@ -97,6 +99,16 @@ export function judgeOwnWill(
     mayPublish: (topic) => allows(acl.publish, topic),
   })
   return road.kind === 'ordinary' || road.kind === 'uplink' ? null : refuse(CONNACK.notAuthorized, 'will_refused')
+}
+
+/** What of a will is over a limit that holds for every message; null: nothing. */
+export function judgeWillSize(
+  { will }: Pick<ConnectRequest, 'will'>,
+  limits: TopicLimits & Pick<BrokerLimits, 'maxPayloadBytes'>,
+): ConnectRefusal | null {
+  if (will === null) return null
+  const fits = topicExcess(will.topic, limits) === null && will.payload.length <= limits.maxPayloadBytes
+  return fits ? null : refuse(CONNACK.notAuthorized, 'will_refused')
 }
 
 /** A client certificate must be for this id, and in its time when the device comes: a resumed session is not verified again. */

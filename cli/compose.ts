@@ -18,7 +18,7 @@ import type { ServerConfig } from '../core/config/server-options.js'
 import { StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
 import type { Lifecycle } from '../core/lifecycle.js'
-import type { Logger } from '../core/log.js'
+import { CLIENT_LINES, createLogger, LineLimit, type Logger } from '../core/log.js'
 import { createMetrics } from '../core/metrics/metrics.js'
 import { allowedOrigins } from '../core/net/origins.js'
 import { NO_PROXIES, trustedProxies } from '../core/net/trusted-proxies.js'
@@ -38,6 +38,7 @@ import { explainListenError } from './listen-error.js'
 import {
   apiMetrics,
   httpMetrics,
+  logMetrics,
   brokerMetrics,
   busMetrics,
   courierMetrics,
@@ -113,6 +114,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
       throw explainListenError(error, config, where)
     })
 
+  const lines = new LineLimit(CLIENT_LINES, clock)
+  const clientLog = createLogger({ level: config.logLevel, limit: lines })
   const limits = nodeLimits(config, where, log)
   const metrics = createMetrics()
   const courierCounters = new CourierCounters()
@@ -127,6 +130,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     ...pubsubMetrics(pubsubCounters),
     ...apiMetrics(apiCounters),
     ...busMetrics(busCounters),
+    ...logMetrics(lines),
   ])
 
   const certificates = await startTls({ config, where, log, clock, metrics, lifecycle })
@@ -185,7 +189,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     uplink,
     keyring,
     tokens,
-    log,
+    log: clientLog,
     counters: apiCounters,
     limits: {
       ...limits.api,
@@ -207,7 +211,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     mailbox,
     bus,
     clock,
-    log,
+    log: clientLog,
     counters: courierCounters,
     window: config.window,
     windowMax: config.windowMax,
@@ -233,7 +237,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     sessions,
     uplink,
     uplinkCounters,
-    log,
+    log: clientLog,
     counters: brokerCounters,
     pubsubCounters,
     limits: limits.broker,

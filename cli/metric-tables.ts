@@ -5,6 +5,7 @@ import type { BrokerCounters } from '../broker/counters.js'
 import type { PubSubCounters } from '../broker/pubsub/counters.js'
 import type { UplinkCounters } from '../broker/uplink/uplink-counters.js'
 import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
+import type { LineLimit } from '../core/log.js'
 import type { Metric } from '../core/metrics/metrics.js'
 import type { Uplink } from '../core/ports/uplink.js'
 import type { TokenCounters } from '../core/security/device-tokens.js'
@@ -159,6 +160,10 @@ export function apiMetrics(a: ApiCounters): readonly Metric[] {
 
 export function httpMetrics(connections: PushApi['connections']): readonly Metric[] {
   return [gauge('api_connections', 'Open connections to the REST API', () => connections.open)]
+}
+
+export function logMetrics(lines: Pick<LineLimit, 'leftOut'>): readonly Metric[] {
+  return [counter('log_lines_left_out_total', 'Lines of the log that were not written', () => lines.leftOut)]
 }
 
 export function queueMetrics(queue: PushApi['queue']): readonly Metric[] {

@@ -1,8 +1,11 @@
 // Random bytes and packets on the MQTT ports, before and after CONNECT.
 
 import t from 'tap'
+import { patience } from '../support/fuzz/campaign.js'
 import { mqttCase, tcpLine, webSocketLine } from '../support/fuzz/mqtt-case.js'
 import { Subject } from '../support/fuzz/subject.js'
+
+t.setTimeout(2 * patience())
 
 /** A token for each device, made once: cases repeat more quickly so, and their bytes differ less. */
 function tokens(sign: (device: string) => Promise<string>): (device: string) => Promise<string> {

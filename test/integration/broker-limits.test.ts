@@ -203,3 +203,23 @@ void t.test('broker limits: SUBSCRIBE and UNSUBSCRIBE with too many filters', as
   await client.untilClosed()
   t.match(node.counters, { subacksRefused: { too_many: 1 }, protocolErrors: { too_many_filters: 1 } })
 })
+
+void t.test('broker limits: a will is bounded as every message is', async (t) => {
+  const node = await startNode(t, {
+    broker: { limits: { maxTopicBytes: 300, maxTopicLevels: 4, maxPayloadBytes: 100 } },
+  })
+  const token = await node.token('p1')
+  const code = async (topic: string, bytes: number): Promise<unknown> => {
+    const client = await RawClient.to(node.mqtt)
+    const will = { topic, payload: Buffer.alloc(bytes), qos: 0 as const, retain: false }
+    client.send(connectPacket('p1', token, { will }))
+    const answer = await client.next('connack')
+    await client.end()
+    return answer.cmd === 'connack' ? answer.returnCode : null
+  }
+  t.equal(await code('uplink/p1/a', 100), 0)
+  t.equal(await code('uplink/p1/a', 101), 5)
+  t.equal(await code('uplink/p1/a/b/c', 1), 5)
+  t.equal(await code(`uplink/p1/${'x'.repeat(300)}`, 1), 5)
+  t.equal(node.counters.connects.will_refused, 3)
+})

@@ -6,7 +6,7 @@ import { UPLINK_LANE_BYTES } from '../../broker/uplink/uplink-lane.js'
 import { settingName } from '../../core/config/option.js'
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { parseDuration, parseSize } from '../../core/config/units.js'
-import { createLogger } from '../../core/log.js'
+import { CLIENT_LINES, createLogger } from '../../core/log.js'
 import { TOKEN_MAX_LENGTH } from '../../core/security/device-tokens.js'
 import { KEY_SET_KEEP_MS, KEY_SET_TIMEOUT_MS, KEY_SET_TIMES } from '../../core/security/key-set-cache.js'
 import { KEY_SET_MAX_BYTES, KEY_SET_MAX_KEYS, KID_MAX_LENGTH } from '../../core/security/key-set.js'
@@ -105,6 +105,8 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(count('packets of one connection, one after another'), PACKETS_PER_TURN)
   t.equal(count('filters of one SUBSCRIBE or UNSUBSCRIBE'), broker.maxFilters)
   t.equal(bytes('answers that a device does not read'), broker.maxUnsentBytes)
+  t.equal(count('lines of levels info and warn that clients cause'), CLIENT_LINES.perSecond)
+  t.match(page, new RegExp(`with a burst of ${CLIENT_LINES.burst.toLocaleString('en')} \\|`))
 })
 
 await tap.test('limits: the defaults of the settings are those of the parts', async (t) => {

@@ -24,15 +24,15 @@ function setting(name: string): number | null {
 
 export function campaign(t: Test): Campaign {
   const seed = setting('SEED') ?? Math.floor(Math.random() * 1_000_000_000)
-  const seconds = setting('SECONDS') ?? (LONG ? 600 : 4)
+  const seconds = length()
   t.comment(`seed ${seed}, ${seconds} s; repeat with POSTRIDER_FUZZ_SEED=${seed}`)
   return { seed, seconds, only: setting('CASE') }
 }
 
-/** Milliseconds that a test of this campaign may take, with everything around it. */
-export function patience({ seconds }: Campaign): number {
-  return 2 * seconds * 1_000 + 120_000
-}
+const length = (): number => setting('SECONDS') ?? (LONG ? 600 : 4)
+
+/** Milliseconds that a campaign may take, with everything around it. */
+export const patience = (): number => 2_000 * length() + 120_000
 
 /** One case; rejects when something is wrong. */
 export type RunCase = (random: Random, number: number) => Promise<void>

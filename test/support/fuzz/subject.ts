@@ -56,8 +56,7 @@ export class Subject {
 
   static async start(t: Test, options: SubjectOptions = {}): Promise<Subject> {
     const plan = campaign(t)
-    t.setTimeout(patience(plan))
-    t.comment(`timeout=${patience(plan)}`) // the runner's own limit for this file
+    t.setTimeout(patience())
     const server = await TestServer.start(t, {
       nodeFlags: INSPECTABLE,
       // Cases connect the same devices again and again, and shall not have to wait.
