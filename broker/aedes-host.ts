@@ -32,6 +32,7 @@ import { HubPersistence } from './pubsub/aedes-persistence.js'
 import type { PubSub } from './pubsub/hub.js'
 import type { UplinkWriter } from './uplink/uplink-writer.js'
 import { SilentEmitter } from './silent-emitter.js'
+import { FramePackets } from './stream/frame-packets.js'
 import type { Wire } from './wire.js'
 
 export interface AedesHostOptions extends Omit<AdmissionOptions, 'mayConnect'> {
@@ -114,6 +115,8 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     counters,
     log,
     door,
+    frames: new FramePackets(),
+    random: Math.random,
     deadlines: new DeadlineWheel(TICK_MS, clock.monotonic()),
     publishesOfAddresses: new RateTable(limits.publishesPerAddress),
     now: () => clock.now(),

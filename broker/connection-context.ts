@@ -8,6 +8,7 @@ import type { InboundContext } from './inbound.js'
 import type { BrokerLimits } from './limits.js'
 import type { TurnFlusher } from './output.js'
 import type { PubSub } from './pubsub/hub.js'
+import type { FramePackets } from './stream/frame-packets.js'
 import type { UplinkWriter } from './uplink/uplink-writer.js'
 
 /** What all connections of a node share. */
@@ -21,6 +22,9 @@ export interface ConnectionContext extends InboundContext {
   readonly counters: BrokerCounters
   readonly log: Logger
   readonly door: Doorway
+  readonly frames: FramePackets
+  /** 0 ≤ x < 1. */
+  random(): number
   /** Told whenever a deadline is new or has become an earlier one. */
   readonly deadlines: DeadlineWheel<Connection>
   /** The connection's wire has closed; the last thing that happens to it. */

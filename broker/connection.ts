@@ -10,29 +10,30 @@
 import { addressKey } from '../core/limits/address-key.js'
 import { formatEndpoint } from '../core/net/address.js'
 import type { Courier } from '../courier/courier-api.js'
-import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
 import type { ConnectionAdmission } from './admission.js'
 import type { ClientHandle, PacketInterceptor } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
 import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
 import type { ConnectionContext } from './connection-context.js'
 import type { CloseReason, ProtocolError } from './counters.js'
+import { byeFor, isCloseCode } from './farewell.js'
 import { NO_SLOT, type Timed } from './deadline-wheel.js'
 import type { Stranger } from './doorway.js'
 import { COURIER_IDS_FROM, type FrameViolation } from './frame-scanner.js'
 import { Inbound, type InboundOwner } from './inbound.js'
 import { MailboxSession, type SessionConnection } from './mailbox-session.js'
 import { Output, type OutputOwner } from './output.js'
-import { asDevicePacket } from './packets.js'
+import { asDevicePacket, type PublishPacket } from './packets.js'
+import { MailboxTransport } from './mailbox-transport.js'
 import { PlainTransport } from './plain-transport.js'
+import { StreamControl } from './stream/stream-control.js'
+import { StreamTransport } from './stream/stream-transport.js'
 import { OrdinaryClient, type OrdinaryConnection } from './pubsub/client.js'
 import { PublishDesk } from './publish-desk.js'
 import type { Peer, Wire, WireHandler } from './wire.js'
 
 /** Bytes that a closed connection may still send until its other side has closed too. */
 const LINGER_BYTES = 256 * 1024
-
-const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
 
 export class Connection
   implements
@@ -63,6 +64,7 @@ export class Connection
   #ordinary: OrdinaryClient | null = null
   #publishes: PublishDesk | null = null
   #courier: Courier | null = null
+  #transport: MailboxTransport | null = null
 
   /** The device, once its CONNECT was well-formed. */
   device: string | null = null
@@ -114,8 +116,23 @@ export class Connection
   }
 
   /** How the courier writes to this connection. */
-  makeTransport(device: string): PlainTransport {
-    return new PlainTransport(device, this.#output, this.#context.counters, (code) => this.#end(code))
+  makeTransport(device: string): MailboxTransport {
+    const { counters, frames: packets, random } = this.#context
+    const output = this.#output
+    this.#transport = new MailboxTransport({
+      plain: new PlainTransport(device, output, counters),
+      makeStream: () =>
+        new StreamTransport({
+          device,
+          output,
+          packets,
+          counters,
+          random,
+          unreceived: () => this.violated('too_many_unreceived'),
+        }),
+      end: (code) => this.#end(code),
+    })
+    return this.#transport
   }
 
   // --- towards admission
@@ -129,7 +146,8 @@ export class Connection
     const shared = { device, ordinary, connection: this, counters, limits, log }
     this.#ordinary = ordinary
     this.#session = new MailboxSession({ ...shared, mailbox, clean })
-    this.#publishes = new PublishDesk({ ...shared, acl, uplink, hasMailbox: mailbox !== null })
+    const control = mailbox === null ? null : new StreamControl({ ...shared, ...mailbox })
+    this.#publishes = new PublishDesk({ ...shared, acl, uplink, control })
     return ordinary.open(will)
   }
 
@@ -238,7 +256,7 @@ export class Connection
   acked(packetId: number): void {
     const { counters } = this.#context
     counters.pubacks++
-    if (this.#courier === null || !this.#courier.acked(packetId)) counters.pubacksUnknown++
+    if (this.#courier === null || this.#transport?.acked(packetId, this.#courier) !== true) counters.pubacksUnknown++
   }
 
   connectComplete(): void {
@@ -306,9 +324,18 @@ export class Connection
       return true
     }
     this.#client?.refreshKeepAlive()
-    if (packet.cmd === 'publish') this.#publishes?.accept(packet)
-    else this.#session?.accept(packet)
+    if (packet.cmd !== 'publish') this.#session?.accept(packet)
+    else if (this.#session?.busy === true) this.#session.afterwards(() => this.#take(packet))
+    else this.#take(packet)
     return true
+  }
+
+  #take(packet: PublishPacket): void {
+    if (this.alive) this.#publishes?.accept(packet)
+  }
+
+  wasCalledFor(): void {
+    this.#inbound.giveBack()
   }
 
   // --- from the session
@@ -387,6 +414,8 @@ export class Connection
     this.#inbound.stop()
     this.#stream.end()
     this.#ordinary?.end(this.#leaving)
+    const bye = byeFor(reason)
+    if (bye !== null) this.#transport?.sayBye(bye)
     this.#output.finish()
     if (reason === 'slow_consumer' || reason === 'too_many_sockets') this.#wire.destroy()
     else {

@@ -58,7 +58,6 @@ export type CloseReason =
 export type SubackRefusal =
   | 'qos_0'
   | 'other_mode'
-  | 'not_built'
   | 'foreign'
   | 'reserved'
   | 'system'
@@ -81,6 +80,12 @@ export type ProtocolError =
   /** More QoS 2 messages that wait for their PUBREL than allowed. */
   | 'too_many_qos_2'
   | 'packet_id_0'
+  /** Bytes on a control topic that are no frame of it. */
+  | 'bad_frame'
+  /** A second hello, an ack before it, or either without a subscription to the stream. */
+  | 'unexpected_frame'
+  /** A device in stream mode that leaves PUBACKs out. */
+  | 'too_many_unreceived'
   | 'password_without_username'
 
 /** The broker's numbers; the composition exposes them. Plain fields, because the hot path adds to them. */
@@ -100,6 +105,9 @@ export class BrokerCounters {
   pubacks = 0
   pubacksUnknown = 0
   subscribesGranted = 0
+  /** Stream mode: frames sent (they count as PUBLISH packets too) and taken. */
+  framesSent = 0
+  framesReceived = 0
 
   readonly connects: Record<ConnectResult, number> = {
     accepted: 0,
@@ -148,7 +156,6 @@ export class BrokerCounters {
   readonly subacksRefused: Record<SubackRefusal, number> = {
     qos_0: 0,
     other_mode: 0,
-    not_built: 0,
     foreign: 0,
     reserved: 0,
     system: 0,
@@ -175,7 +182,6 @@ export class BrokerCounters {
     malformed: 0,
     qos_2: 0,
     too_large: 0,
-    not_built: 0,
     too_long: 0,
     too_deep: 0,
   }
@@ -197,6 +203,9 @@ export class BrokerCounters {
     empty_list: 0,
     too_many_filters: 0,
     packet_id_0: 0,
+    bad_frame: 0,
+    unexpected_frame: 0,
+    too_many_unreceived: 0,
     password_without_username: 0,
   }
 }

@@ -153,6 +153,11 @@ export class Inbound implements FrameSink, ThrottleOwner {
     this.#wire.resume()
   }
 
+  /** The publish that was just read does not count. */
+  giveBack(): void {
+    this.#throttle?.giveBack()
+  }
+
   // --- from the throttle
 
   get addressKey(): string {

@@ -50,6 +50,12 @@ export class Intake {
     return ms === 0 ? null : { reason: 'bytes', ms }
   }
 
+  /** A PUBLISH that was counted should not have been: it answers what the device was sent. */
+  giveBack(now: number, address: string, ofAddress: RateTable): void {
+    this.#publishes.spend(this.#limits.publishesPerDevice, -1, now)
+    ofAddress.giveBack(address, now)
+  }
+
   /** Counts a packet that begins with the byte `first`. A wait: it does not begin now and was not counted. */
   begin(first: number, now: number, address: string, ofAddress: RateTable): Wait | null {
     if (this.#thisTurn >= PACKETS_PER_TURN) return TURN_IS_OVER

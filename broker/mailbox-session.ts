@@ -2,14 +2,16 @@ import type { Logger } from '../core/log.js'
 import type { Courier } from '../courier/courier-api.js'
 import type { BrokerCounters, CloseReason, ProtocolError, SubackRefusal } from './counters.js'
 import type { SubscribePacket, UnsubscribePacket } from './packets.js'
-import type { PlainTransport } from './plain-transport.js'
+import type { MailboxTransport } from './mailbox-transport.js'
 import {
   decideSubscribe,
   decideUnsubscribe,
+  familyOf,
   mailboxSubscription,
   SUBACK_FAILURE,
   type FilterAnswer,
   type FilterLimits,
+  type MailboxFamily,
   type MailboxSubscription,
   type RequestedFilter,
   type Subscriber,
@@ -36,7 +38,7 @@ export interface OrdinarySubscriptions {
 /** How the device's mailbox reaches it. */
 export interface SessionMailbox {
   readonly courier: Courier
-  readonly transport: PlainTransport
+  readonly transport: MailboxTransport
 }
 
 export interface SessionOptions {
@@ -54,7 +56,8 @@ export interface SessionOptions {
 /** One SUBSCRIBE may hold thousands of filters; so many of the refused ones are named in its log line. */
 const LOGGED_FILTERS = 5
 
-type SessionPacket = SubscribePacket | UnsubscribePacket
+/** A function: something that must wait for its turn. */
+type SessionPacket = SubscribePacket | UnsubscribePacket | (() => void)
 
 /**
  * Answers SUBSCRIBE and UNSUBSCRIBE of one connection, one after another, and holds its mailbox subscription. With clean=false
@@ -63,6 +66,7 @@ type SessionPacket = SubscribePacket | UnsubscribePacket
 export class MailboxSession {
   readonly #options: SessionOptions
   #active: MailboxSubscription | null = null
+  #family: MailboxFamily | null = null
   /** What the device record keeps. */
   #kept: string | null
   /** Packets behind one that waits for the store; null: none waits. */
@@ -101,6 +105,11 @@ export class MailboxSession {
     void this.#drain(waiting)
   }
 
+  /** Runs `next` after what is waited for now. */
+  afterwards(next: () => void): void {
+    this.accept(next)
+  }
+
   async #drain(first: Promise<void>): Promise<void> {
     await first
     for (let next = this.#queue?.shift(); next !== undefined; next = this.#queue?.shift()) {
@@ -114,6 +123,10 @@ export class MailboxSession {
   /** Null: done. A promise never rejects. */
   #apply(packet: SessionPacket): Promise<void> | null {
     const { connection } = this.#options
+    if (typeof packet === 'function') {
+      packet()
+      return null
+    }
     // [MQTT-2.3.1-1]
     if (packet.messageId === 0) {
       connection.violated('packet_id_0')
@@ -127,6 +140,7 @@ export class MailboxSession {
     const subscriber = {
       device,
       hasMailbox: mailbox !== null,
+      family: this.#family,
       refuses: (filter: string) => ordinary.refuses(filter),
       subscribed: ordinary.subscribed,
     }
@@ -154,7 +168,10 @@ export class MailboxSession {
       return null
     }
     // [MQTT-3.10.4-2]: nothing more after the UNSUBSCRIBE was read.
-    if (decision.active === null) mailbox?.courier.pause()
+    if (decision.active === null) {
+      mailbox?.courier.pause()
+      mailbox?.transport.unsubscribed()
+    }
     const answer = (): void => {
       this.#active = decision.active
       connection.reply(unsuback(packet.messageId))
@@ -204,8 +221,9 @@ export class MailboxSession {
 
   #deliver(active: MailboxSubscription): void {
     const { mailbox } = this.#options
-    mailbox?.transport.setMode(active.mode)
-    mailbox?.courier.begin('plain')
+    this.#family = familyOf(active.mode)
+    mailbox?.transport.subscribed(active.mode)
+    mailbox?.courier.begin(this.#family)
   }
 
   #count(packet: SubscribePacket, answers: readonly FilterAnswer[]): void {

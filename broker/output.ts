@@ -17,6 +17,11 @@ const PIECE_COST = 128
 
 const NOTHING: Buffer[] = []
 
+/** Who writes at the end of the turn what has come together in it. */
+export interface LateWriter {
+  writeLate(): void
+}
+
 export interface OutputOwner {
   /** All that was written has been given to the wire, after there was much of it. Who had stopped writing may go on. */
   outputEmptied(): void
@@ -44,6 +49,8 @@ export class Output {
   /** Not yet given to the wire; the shared empty list while there is nothing, so that idle connections own no array. */
   #queue: Buffer[] = NOTHING
   #queued = 0
+  /** To be asked for more before the next flush. */
+  #late: LateWriter | null = null
   /** The owner is told when the queue is empty. */
   #tell = false
   #state: 'idle' | 'scheduled' | 'blocked' | 'finished' = 'idle'
@@ -75,9 +82,19 @@ export class Output {
     this.#flusher.add(this)
   }
 
+  /** Asks `writer` at the end of the turn, or when the wire takes more; once for each call. */
+  later(writer: LateWriter): void {
+    if (this.#state === 'finished') return
+    this.#late = writer
+    if (this.#state !== 'idle') return
+    this.#state = 'scheduled'
+    this.#flusher.add(this)
+  }
+
   /** Gives the wire what it takes now. */
   flush(): void {
     if (this.#state === 'blocked' || this.#state === 'finished') return
+    if (this.#late !== null && !this.#takeLate(this.#late)) return
     this.#state = 'idle'
     while (this.#queue.length > 0) {
       const piece = this.#takePiece()
@@ -92,6 +109,18 @@ export class Output {
     this.#owner.outputEmptied()
   }
 
+  /** False: the writer has ended the connection. */
+  #takeLate(late: LateWriter): boolean {
+    this.#late = null
+    this.#state = 'scheduled' // what is written now leaves with this flush
+    late.writeLate()
+    return !this.#isFinished()
+  }
+
+  #isFinished(): boolean {
+    return this.#state === 'finished'
+  }
+
   /** The wire takes more. */
   writable(): void {
     if (this.#state !== 'blocked') return
@@ -104,6 +133,7 @@ export class Output {
     this.#tell = false
     this.flush()
     this.#state = 'finished'
+    this.#late = null
     this.#queue = NOTHING
     this.#queued = 0
   }

@@ -7,11 +7,12 @@ import { AnswerQueue } from './answer-queue.js'
 import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
 import type { BrokerLimits } from './limits.js'
 import type { PublishPacket } from './packets.js'
+import type { StreamControl } from './stream/stream-control.js'
 import type { OrdinaryClient } from './pubsub/client.js'
 import { encodePuback, encodePubrec } from './pubsub/encode.js'
 import { judgePublish, type PublishDenial, type Publisher } from './publish-policy.js'
 import { topicExcess, type TopicExcess, type TopicLimits } from './topic-limits.js'
-import { UplinkClient } from './uplink/uplink-client.js'
+import { UplinkClient, type UplinkFields } from './uplink/uplink-client.js'
 import type { UplinkWriter } from './uplink/uplink-writer.js'
 
 /** What is needed of the connection. */
@@ -27,7 +28,8 @@ export interface PublishingConnection {
 
 export interface PublishDeskOptions {
   readonly device: string
-  readonly hasMailbox: boolean
+  /** Stream mode; null: the device has no mailbox. */
+  readonly control: Pick<StreamControl, 'accept'> | null
   readonly acl: Acl
   readonly ordinary: OrdinaryClient
   readonly connection: PublishingConnection
@@ -47,8 +49,8 @@ export class PublishDesk {
 
   constructor(options: PublishDeskOptions) {
     this.#options = options
-    const { device, hasMailbox, acl } = options
-    this.#publisher = { device, hasMailbox, mayPublish: (topic) => allows(acl.publish, topic) }
+    const { device, control, acl } = options
+    this.#publisher = { device, hasMailbox: control !== null, mayPublish: (topic) => allows(acl.publish, topic) }
   }
 
   /** So much waits for the store that nothing more should come. */
@@ -67,20 +69,21 @@ export class PublishDesk {
       this.#deny(packet.topic, excess)
       return
     }
-    if (packet.payload.length > limits.maxPayloadBytes) {
+    const road = judgePublish(packet, this.#publisher)
+    // A frame is larger than the payload in it.
+    if (road.kind !== 'control' && packet.payload.length > limits.maxPayloadBytes) {
       this.#deny(packet.topic, 'too_large')
       return
     }
-    const road = judgePublish(packet, this.#publisher)
     switch (road.kind) {
       case 'denied':
         this.#deny(packet.topic, road.reason)
         break
       case 'control':
-        this.#deny(packet.topic, 'not_built')
+        this.#takeControl(packet, road.control)
         break
       case 'uplink':
-        this.#takeUplink(packet, road.channel)
+        this.#takeUplink(packet, { channel: road.channel, contentType: null, dedupId: null, payload: packet.payload })
         break
       case 'ordinary':
         this.#publish(packet)
@@ -88,11 +91,21 @@ export class PublishDesk {
     }
   }
 
-  #takeUplink(packet: PublishPacket, channel: string): void {
+  #takeControl(packet: PublishPacket, control: 'hello' | 'ack' | 'uplink'): void {
+    const frame = this.#options.control?.accept(packet, control) ?? null
+    if (frame === false) return
+    if (frame === null) this.#acknowledge(packet, null)
+    else if (frame.payload.length > this.#options.limits.maxPayloadBytes) this.#deny(packet.topic, 'too_large')
+    else {
+      const { channel, contentType, id, payload } = frame
+      this.#takeUplink(packet, { channel, contentType, dedupId: id, payload })
+    }
+  }
+
+  #takeUplink(packet: PublishPacket, fields: UplinkFields): void {
     const { connection, device, uplink } = this.#options
     this.#uplink ??= new UplinkClient(uplink, connection, device)
-    const { payload } = packet
-    const stored = this.#uplink.publish(packet, { channel, contentType: null, dedupId: null, payload })
+    const stored = this.#uplink.publish(packet, fields)
     if (stored !== 'repeated') this.#acknowledge(packet, stored)
   }
 

@@ -33,8 +33,6 @@ export type PublishDenial =
   | 'qos_2'
   /** The payload is over `--payload-max`. */
   | 'too_large'
-  /** This version does not serve it yet. */
-  | 'not_built'
 
 export type PublishRoad =
   | { readonly kind: 'control'; readonly control: 'hello' | 'ack' | 'uplink' }

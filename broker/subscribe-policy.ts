@@ -1,14 +1,14 @@
 // What a SUBSCRIBE and an UNSUBSCRIBE do to the mailbox subscription of a connection, and which ordinary filters they name.
 // Pure.
 //
-// One mailbox mode per connection: the first accepted mailbox filter sets it; until UNSUBSCRIBE another one is refused.
+// One mailbox mode per connection: the first accepted mailbox filter sets it; until UNSUBSCRIBE another one is refused. Between
+// plain and stream mode a connection never changes: a PUBACK means another thing in each, and may still be on its way.
 // Ordinary filters need a grant. A malformed filter is a protocol violation: the connection is closed ([MQTT-4.7.1-2],
 // [MQTT-4.7.1-3], [MQTT-1.5.3-2], [MQTT-4.8.0-1]).
 
-import { classifyFilter } from '../protocol/topics.js'
+import { classifyFilter, type MailboxMode } from '../protocol/topics.js'
 import type { SubackRefusal } from './counters.js'
 import type { BrokerLimits } from './limits.js'
-import type { PlainMode } from './publish-encoder.js'
 import { topicExcess } from './topic-limits.js'
 
 export type FilterLimits = Pick<BrokerLimits, 'maxFilters' | 'maxSubscriptions' | 'maxTopicBytes' | 'maxTopicLevels'>
@@ -16,8 +16,13 @@ export type FilterLimits = Pick<BrokerLimits, 'maxFilters' | 'maxSubscriptions' 
 /** The mailbox subscription of a connection. */
 export interface MailboxSubscription {
   readonly filter: string
-  readonly mode: PlainMode
+  readonly mode: MailboxMode
 }
+
+/** What a PUBACK means on a connection. */
+export type MailboxFamily = 'plain' | 'stream'
+
+export const familyOf = (mode: MailboxMode): MailboxFamily => (mode === 'stream' ? 'stream' : 'plain')
 
 export interface RequestedFilter {
   readonly topic: string
@@ -46,6 +51,8 @@ export interface Subscriber {
   readonly device: string
   /** An id outside the device pattern (`--auth none`) has no mailbox. */
   readonly hasMailbox: boolean
+  /** Set by the first mailbox subscription of the connection. */
+  readonly family: MailboxFamily | null
   /** Why an ordinary filter is refused; null: it is granted. */
   readonly refuses: (filter: string) => SubackRefusal | null
   /** The ordinary filters that it has. */
@@ -58,12 +65,12 @@ const refused = (reason: SubackRefusal): FilterAnswer => ({ granted: SUBACK_FAIL
 /** The mailbox subscription that `filter` stands for; null when it is none of this device that this version serves. */
 export function mailboxSubscription(device: string, filter: string): MailboxSubscription | null {
   const kind = classifyFilter(filter)
-  if (kind.kind !== 'mailbox' || kind.device !== device || kind.mode === 'stream') return null
+  if (kind.kind !== 'mailbox' || kind.device !== device) return null
   return { filter, mode: kind.mode }
 }
 
 export function decideSubscribe(
-  { device, hasMailbox, refuses, subscribed }: Subscriber,
+  { device, hasMailbox, family, refuses, subscribed }: Subscriber,
   active: MailboxSubscription | null,
   requested: readonly RequestedFilter[],
   limits: FilterLimits,
@@ -98,9 +105,9 @@ export function decideSubscribe(
       }
       case 'mailbox':
         if (kind.device !== device || !hasMailbox) answers.push(refused('foreign'))
-        else if (kind.mode === 'stream') answers.push(refused('not_built'))
         else if (qos === 0) answers.push(refused('qos_0'))
         else if (current !== null && current.filter !== topic) answers.push(refused('other_mode'))
+        else if (family !== null && family !== familyOf(kind.mode)) answers.push(refused('other_mode'))
         else {
           current ??= { filter: topic, mode: kind.mode }
           answers.push(GRANTED)

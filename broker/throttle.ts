@@ -67,6 +67,13 @@ export class Throttle {
     return wait === null
   }
 
+  /** The last PUBLISH does not count. */
+  giveBack(): void {
+    const { publishesOfAddresses } = this.#context
+    const address = publishesOfAddresses.limits ? this.#owner.addressKey : ''
+    this.#intake.giveBack(this.#context.monotonic(), address, publishesOfAddresses)
+  }
+
   /** The connection has ended. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)

@@ -108,6 +108,8 @@ export function brokerMetrics(b: BrokerCounters): readonly Metric[] {
     counter('mqtt_received_bytes_total', 'Bytes from devices', () => b.bytesIn),
     counter('mqtt_sent_bytes_total', 'Bytes to devices', () => b.bytesOut),
     counter('mqtt_publishes_sent_total', 'PUBLISH packets to devices', () => b.publishesSent),
+    counter('stream_frames_sent_total', 'Frames of stream mode to devices', () => b.framesSent),
+    counter('stream_frames_received_total', 'Frames of stream mode from devices', () => b.framesReceived),
     counter('mqtt_publishes_dup_total', 'PUBLISH packets to devices with DUP', () => b.publishesRedelivered),
     counter('mqtt_pubacks_total', 'PUBACK packets from devices', () => b.pubacks),
     counter('mqtt_pubacks_unknown_total', 'PUBACK packets that nothing waited for', () => b.pubacksUnknown),

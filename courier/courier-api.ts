@@ -20,6 +20,8 @@ export interface OpenRequest {
   isAlive(): boolean
 }
 
+export { TOO_EARLY } from './machine-resume.js'
+
 /** What a stream device says first. */
 export interface CourierHello {
   /** By log: up to where it has handled everything. Logs that it knows nothing of are absent. */
@@ -50,8 +52,11 @@ export interface Courier {
   keepSubscription(filter: string | null): Promise<void>
   /** A PUBACK. False: unknown packet id, ignored and counted. */
   acked(packetId: number): boolean
-  /** An ack frame of a stream device: all up to the position is handled. False: it is too early, before the welcome. */
-  ackedUpTo(log: string, position: WirePosition): boolean
+  /**
+   * An ack frame of a stream device: all up to the position is handled. How many messages were in flight until now and are
+   * not any more; or TOO_EARLY: there was no hello.
+   */
+  ackedUpTo(log: string, position: WirePosition): number
   /** A stream device has received all of the log up to the position. */
   received(log: string, epoch: string, seq: number): void
   /** The transport's buffer went below its limit again. */

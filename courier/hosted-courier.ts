@@ -8,7 +8,7 @@ import type { CloseCode } from '../protocol/codes.js'
 import type { GapReason, WirePosition } from '../protocol/frames/frame-types.js'
 import { inboxLog } from '../protocol/log-names.js'
 import { atMost, backoffMs, pause } from './backoff.js'
-import type { Courier, CourierHello } from './courier-api.js'
+import { TOO_EARLY, type Courier, type CourierHello } from './courier-api.js'
 import type { DeviceTransport } from './device-transport.js'
 import { CourierMachine } from './machine.js'
 import type { CourierEffects } from './machine-types.js'
@@ -80,10 +80,11 @@ export class HostedCourier implements Courier, CourierEffects {
     return this.machine.acked(packetId)
   }
 
-  ackedUpTo(log: string, [epoch, seq]: WirePosition): boolean {
+  ackedUpTo(log: string, [epoch, seq]: WirePosition): number {
+    if (this.log === '') return TOO_EARLY
     if (log !== this.log) {
       this.node.counters.acksOfUnknownLogs++
-      return true
+      return 0
     }
     if (this.machine.pageWaits) this.node.contact.check()
     return this.machine.ackedUpTo({ epoch, seq })

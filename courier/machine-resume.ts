@@ -16,6 +16,9 @@ import { DeliveryMachine } from './machine-delivery.js'
 
 type Resumed = Extract<ResumeResult, { kind: 'resumed' }>
 
+/** An ack before the hello. */
+export const TOO_EARLY = -1
+
 /** How long nobody has waited yet: the next tick begins to count. */
 const NOT_YET = -1
 

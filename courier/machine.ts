@@ -21,7 +21,7 @@ import type { ClaimGranted, HeadResult } from '../core/ports/mailbox.js'
 import type { Position } from '../core/model/message.js'
 import type { SweepFinding } from './courier-counters.js'
 import { Hold } from './holds.js'
-import { ResumeMachine } from './machine-resume.js'
+import { ResumeMachine, TOO_EARLY } from './machine-resume.js'
 import type { FlushItem } from './machine-types.js'
 import { UNKNOWN_ID } from './send-window.js'
 
@@ -84,10 +84,14 @@ export class CourierMachine extends ResumeMachine {
 
   /**
    * An ack frame: everything up to here is handled. A fact about the device, which may go beyond what this connection has
-   * been sent: a handler may have begun on an earlier one. False: no welcome yet, so there is nothing to acknowledge.
+   * been sent: a handler may have begun on an earlier one. How many messages left the window, or TOO_EARLY.
    */
-  ackedUpTo({ epoch, seq }: Position): boolean {
-    if (this.greeting !== 'done') return this.phase === 'closed'
+  ackedUpTo({ epoch, seq }: Position): number {
+    if (this.greeting === 'none' || this.greeting === 'waiting') return this.phase === 'closed' ? 0 : TOO_EARLY
+    if (this.greeting === 'asking') {
+      if (this.acks.aside(epoch, seq)) this.wantFlush('soon')
+      return 0
+    }
     const upTo = this.believed(epoch, seq)
     const left = this.window.settleUpTo(epoch, upTo)
     this.context.counters.acked += left
@@ -99,7 +103,7 @@ export class CourierMachine extends ResumeMachine {
     if (isNew) this.wantFlush(this.acks.unflushed * 2 >= this.windowSize ? 'now' : 'soon')
     if (this.page !== undefined) this.pump()
     else this.askIfNeeded()
-    return true
+    return left
   }
 
   /** The device has received everything up to here: it shows that it reads, and nothing else. */

@@ -47,6 +47,11 @@ export class SendWindow {
     this.firstId = FIRST_PACKET_ID + (firstPacketId & ID_MASK)
   }
 
+  /** The id that the next message will have. */
+  get nextId(): number {
+    return FIRST_PACKET_ID + ((this.firstId - FIRST_PACKET_ID + this.count) & ID_MASK)
+  }
+
   /** Adds a message; returns its packet id. */
   push(epoch: string, seq: number, size: number): number {
     if (this.epochs === undefined || this.count === this.epochs.length) this.grow()
@@ -55,7 +60,7 @@ export class SendWindow {
     epochs[at] = epoch
     this.seqs[at] = seq
     this.sizes[at] = size
-    const id = FIRST_PACKET_ID + ((this.firstId - FIRST_PACKET_ID + this.count) & ID_MASK)
+    const id = this.nextId
     this.count++
     this.bytes += size
     return id

@@ -40,6 +40,11 @@ export class RateTable {
     return !this.limits || this.#bucketOf(key, now).take(this.#rate, now)
   }
 
+  /** One token that was taken for nothing. */
+  giveBack(key: string, now: number): void {
+    if (this.limits) this.#bucketOf(key, now).spend(this.#rate, -1, now)
+  }
+
   /** Milliseconds until the key has a token; 0: it has. */
   wait(key: string, now: number): number {
     return this.limits ? this.#bucketOf(key, now).wait(this.#rate, now, 1) : 0

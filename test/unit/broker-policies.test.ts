@@ -17,7 +17,7 @@ const WITH_SEQ: MailboxSubscription = { filter: 'inbox/p1/+', mode: 'plain-seq' 
 const IDLE: NodeLoad = { draining: false, over: () => null }
 const LIMITS: FilterLimits = { maxFilters: 12, maxSubscriptions: 5, maxTopicBytes: 200, maxTopicLevels: 5 }
 
-const P1: Subscriber = { device: 'p1', hasMailbox: true, refuses: () => 'no_grant', subscribed: new Set() }
+const P1: Subscriber = { device: 'p1', hasMailbox: true, family: null, refuses: () => 'no_grant', subscribed: new Set() }
 const GRANTED: Subscriber = { ...P1, refuses: (filter) => (grants(['g/#', '+/x'], filter) ? null : 'no_grant') }
 
 type Filters = ReadonlyArray<string | readonly [string, 0 | 1 | 2]>
@@ -60,8 +60,16 @@ void t.test('subscribe policy: everything else is refused, in its place', async 
   ])
   t.same(
     answers(null, 'stream/p1', 'stream/p2', 'uplink/p1/a', '$share/g/inbox/p1', 'inbox/p1/1', 'inbox/p1/#', 'inbox'),
-    ['not_built', 'foreign', 'reserved', 'system', 'reserved', 'reserved', 'reserved'],
+    [1, 'foreign', 'reserved', 'system', 'reserved', 'reserved', 'reserved'],
   )
+})
+
+void t.test('subscribe policy: between plain and stream mode a connection never changes', async (t) => {
+  t.same(answers(null, 'stream/p1', 'inbox/p1', 'stream/p1'), [1, 'other_mode', 1])
+  t.same(answers(null, 'inbox/p1', 'stream/p1'), [1, 'other_mode'])
+  const plain: Subscriber = { ...P1, family: 'plain' }
+  t.same(answersTo(plain, null, ['stream/p1', 'inbox/p1/+']), ['other_mode', 1], 'after UNSUBSCRIBE too')
+  t.same(answersTo({ ...P1, family: 'stream' }, null, ['inbox/p1', 'stream/p1']), ['other_mode', 1])
 })
 
 void t.test('subscribe policy: filters over a limit are refused, each for itself', async (t) => {

@@ -63,6 +63,7 @@ export interface TestNodeOptions {
   readonly certificates?: Certificates
   readonly couriers?: (couriers: CourierHost) => Pick<CourierHost, 'open'>
   readonly inboxMax?: number
+  readonly overflow?: 'reject' | 'drop-oldest'
   readonly uplinkLimits?: Partial<UplinkLimits>
   /** Puts something between the broker and the real uplink. */
   readonly wrapUplink?: (uplink: Uplink) => Pick<Uplink, 'append'>
@@ -75,7 +76,11 @@ const SECRET = Buffer.alloc(32, 's')
 /** Starts a node that is stopped at the end of `t`. */
 export async function startNode(t: Test, options: TestNodeOptions = {}): Promise<TestNode> {
   const log = createLogger({ level: 'silent' })
-  const limits = { ...DEFAULT_MAILBOX_LIMITS, inboxMax: options.inboxMax ?? 20_000 }
+  const limits = {
+    ...DEFAULT_MAILBOX_LIMITS,
+    inboxMax: options.inboxMax ?? 20_000,
+    overflow: options.overflow ?? 'reject',
+  }
   const store = await openLmdbStore({
     path: options.folder ?? t.testdir({}),
     durability: 'process',
