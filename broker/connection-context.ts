@@ -24,7 +24,7 @@ export interface ConnectionContext extends InboundContext {
   readonly door: Doorway
   readonly frames: FramePackets
   /** 0 ≤ x < 1. */
-  random(): number
+  readonly random: () => number
   /** Told whenever a deadline is new or has become an earlier one. */
   readonly deadlines: DeadlineWheel<Connection>
   /** The connection's wire has closed; the last thing that happens to it. */

@@ -16,6 +16,12 @@ export function byeFor(reason: CloseReason): CloseCode | null {
       return 'overload'
     case 'shutdown':
       return 'draining'
+    case 'disconnect':
+    case 'client':
+    case 'refused':
+    case 'connect_timeout':
+    case 'too_many_sockets':
+      return null
     default:
       return null
   }

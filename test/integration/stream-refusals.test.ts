@@ -157,15 +157,15 @@ void t.test('stream refusals: no hello in time', async (t) => {
 void t.test('stream refusals: a device that leaves out its PUBACKs', async (t) => {
   const node = await startNode(t)
   const device = await StreamDevice.open(node, 'p1', { receives: false, acks: true, window: 1 })
-  let done = false
+  const done = new AbortController()
   const producing = (async () => {
-    while (!done) {
+    while (!done.signal.aborted) {
       await node.push('p1', ...Array.from({ length: 50 }, () => ''))
-      await until('acks', async () => done || ((await node.mailbox.info('p1'))?.pending ?? 0) < 500)
+      await until('acks', async () => done.signal.aborted || ((await node.mailbox.info('p1'))?.pending ?? 0) < 500)
     }
   })()
   const bye = await device.bye()
-  done = true
+  done.abort()
   await producing
   t.strictSame(bye, ERROR)
   t.equal(node.counters.protocolErrors.too_many_unreceived, 1)

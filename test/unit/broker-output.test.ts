@@ -114,3 +114,62 @@ void t.test('output: tells when it is empty after it held much, or after the wir
   narrow.writable()
   t.equal(told, 2)
 })
+
+void t.test('output: who writes late is asked at the end of the turn, once, behind what is there', async (t) => {
+  const wire = new NarrowWire(false)
+  const output = new Output(wire, new TurnFlusher(), OWNER)
+  let asked = 0
+  const late = {
+    writeLate() {
+      output.write(Buffer.from(`late ${++asked}`))
+    },
+  }
+  output.later(late)
+  output.write(Buffer.from('first '))
+  t.equal(asked, 0)
+  await turn()
+  t.same(wire.pieces.map(String), ['first late 1'])
+  await turn()
+  t.equal(asked, 1)
+})
+
+void t.test('output: while the wire is full nobody is asked, and then what came together goes', async (t) => {
+  const wire = new NarrowWire(true)
+  const output = new Output(wire, new TurnFlusher(), OWNER)
+  let asked = 0
+  const late = {
+    writeLate() {
+      output.write(Buffer.from(`late ${++asked}`))
+    },
+  }
+  output.write(Buffer.from('a'))
+  await turn()
+  output.later(late)
+  await turn()
+  t.equal(asked, 0)
+  wire.relieve()
+  output.writable()
+  t.same(wire.pieces.map(String), ['a', 'late 1'])
+})
+
+void t.test(
+  'output: at the end who writes late is asked for the last time, and may be the one who ends it',
+  async (t) => {
+    const wire = new NarrowWire(false)
+    const output = new Output(wire, new TurnFlusher(), OWNER)
+    output.later({ writeLate: () => output.write(Buffer.from('late')) })
+    output.finish()
+    t.same(wire.pieces.map(String), ['late'])
+    const ending = new Output(wire, new TurnFlusher(), OWNER)
+    ending.later({
+      writeLate() {
+        ending.write(Buffer.from(' bye'))
+        ending.finish()
+      },
+    })
+    await turn()
+    t.same(wire.pieces.map(String), ['late', ' bye'])
+    ending.later({ writeLate: () => t.fail('it is over') })
+    await turn()
+  },
+)

@@ -17,7 +17,13 @@ const WITH_SEQ: MailboxSubscription = { filter: 'inbox/p1/+', mode: 'plain-seq' 
 const IDLE: NodeLoad = { draining: false, over: () => null }
 const LIMITS: FilterLimits = { maxFilters: 12, maxSubscriptions: 5, maxTopicBytes: 200, maxTopicLevels: 5 }
 
-const P1: Subscriber = { device: 'p1', hasMailbox: true, family: null, refuses: () => 'no_grant', subscribed: new Set() }
+const P1: Subscriber = {
+  device: 'p1',
+  hasMailbox: true,
+  family: null,
+  refuses: () => 'no_grant',
+  subscribed: new Set(),
+}
 const GRANTED: Subscriber = { ...P1, refuses: (filter) => (grants(['g/#', '+/x'], filter) ? null : 'no_grant') }
 
 type Filters = ReadonlyArray<string | readonly [string, 0 | 1 | 2]>
@@ -177,7 +183,8 @@ void t.test('subscribe policy: UNSUBSCRIBE ends the subscription that it names',
 
 void t.test('subscribe policy: a kept filter counts only if it is one that is served', async (t) => {
   t.same(mailboxSubscription('p1', 'inbox/p1/+'), WITH_SEQ)
-  for (const kept of ['stream/p1', 'inbox/p2', 'a/b', 'inbox/#', ''])
+  t.same(mailboxSubscription('p1', 'stream/p1'), { filter: 'stream/p1', mode: 'stream' })
+  for (const kept of ['stream/p2', 'inbox/p2', 'a/b', 'inbox/#', ''])
     t.equal(mailboxSubscription('p1', kept), null, kept)
 })
 

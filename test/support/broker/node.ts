@@ -36,6 +36,8 @@ export interface TestNode {
   readonly pubsubCounters: PubSubCounters
   readonly uplinkCounters: UplinkCounters
   token(device: string, ttlSeconds?: number, acl?: Partial<Acl>): Promise<string>
+  /** What the API does when a device is deleted. */
+  kick(device: string, claimId: string, reason: 'taken_over' | 'revoked'): Promise<boolean>
   /** Appends texts in one call and sends the notices; the first and last seq. */
   push(device: string, ...payloads: Array<string | Uint8Array>): Promise<{ first: number; last: number }>
   /** Idempotent; also done at the end of the test. */
@@ -142,6 +144,7 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     uplinkCounters,
     token: async (device, ttlSeconds = 600, acl) => (await tokens.sign(device, ttlSeconds, acl)).token,
     stop: () => (stopped ??= stop()),
+    kick: (device, claimId, reason) => bus.kick('n1', { device, claimId, reason }, 1_000),
     async push(device, ...payloads) {
       const items = payloads.map((payload): NewMessage => newMessage(device, payload))
       const results = await mailbox.append(items)
