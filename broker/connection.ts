@@ -11,41 +11,29 @@ import { addressKey } from '../core/limits/address-key.js'
 import { formatEndpoint } from '../core/net/address.js'
 import type { Courier } from '../courier/courier-api.js'
 import type { ConnectionAdmission } from './admission.js'
-import type { ClientHandle, PacketInterceptor } from './aedes-internals.js'
+import type { ClientHandle } from './aedes-internals.js'
 import { AedesStream } from './aedes-stream.js'
 import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
 import type { ConnectionContext } from './connection-context.js'
+import type { ConnectionRoles } from './connection-roles.js'
 import type { CloseReason, ProtocolError } from './counters.js'
+import { NO_SLOT } from './deadline-wheel.js'
 import { byeFor, isCloseCode } from './farewell.js'
-import { NO_SLOT, type Timed } from './deadline-wheel.js'
-import type { Stranger } from './doorway.js'
 import { COURIER_IDS_FROM, type FrameViolation } from './frame-scanner.js'
-import { Inbound, type InboundOwner } from './inbound.js'
-import { MailboxSession, type SessionConnection } from './mailbox-session.js'
-import { Output, type OutputOwner } from './output.js'
-import { asDevicePacket, type PublishPacket } from './packets.js'
+import { Inbound } from './inbound.js'
+import { MailboxSession } from './mailbox-session.js'
 import { MailboxTransport } from './mailbox-transport.js'
-import { PlainTransport } from './plain-transport.js'
-import { StreamControl } from './stream/stream-control.js'
-import { StreamTransport } from './stream/stream-transport.js'
-import { OrdinaryClient, type OrdinaryConnection } from './pubsub/client.js'
+import { Output } from './output.js'
+import { asDevicePacket } from './packets.js'
+import { OrdinaryClient } from './pubsub/client.js'
 import { PublishDesk } from './publish-desk.js'
-import type { Peer, Wire, WireHandler } from './wire.js'
+import { StreamControl } from './stream/stream-control.js'
+import type { Peer, Wire } from './wire.js'
 
 /** Bytes that a closed connection may still send until its other side has closed too. */
 const LINGER_BYTES = 256 * 1024
 
-export class Connection
-  implements
-    WireHandler,
-    InboundOwner,
-    PacketInterceptor,
-    SessionConnection,
-    OrdinaryConnection,
-    OutputOwner,
-    Stranger,
-    Timed
-{
+export class Connection implements ConnectionRoles {
   readonly #wire: Wire
   readonly #context: ConnectionContext
   readonly #output: Output
@@ -117,21 +105,7 @@ export class Connection
 
   /** How the courier writes to this connection. */
   makeTransport(device: string): MailboxTransport {
-    const { counters, frames: packets, random } = this.#context
-    const output = this.#output
-    this.#transport = new MailboxTransport({
-      plain: new PlainTransport(device, output, counters),
-      makeStream: () =>
-        new StreamTransport({
-          device,
-          output,
-          packets,
-          counters,
-          random,
-          unreceived: () => this.violated('too_many_unreceived'),
-        }),
-      end: (code) => this.#end(code),
-    })
+    this.#transport = new MailboxTransport(device, this.#output, this.#context, this)
     return this.#transport
   }
 
@@ -325,13 +299,9 @@ export class Connection
     }
     this.#client?.refreshKeepAlive()
     if (packet.cmd !== 'publish') this.#session?.accept(packet)
-    else if (this.#session?.busy === true) this.#session.afterwards(() => this.#take(packet))
-    else this.#take(packet)
+    else if (this.#session?.busy === true) this.#session.afterwards(() => this.#publishes?.accept(packet))
+    else this.#publishes?.accept(packet)
     return true
-  }
-
-  #take(packet: PublishPacket): void {
-    if (this.alive) this.#publishes?.accept(packet)
   }
 
   wasCalledFor(): void {
@@ -396,12 +366,12 @@ export class Connection
   /** Ends the connection from this side: what was written leaves, then the wire is closed. Idempotent. */
   close(reason: CloseReason): void {
     if (!this.alive) return
-    this.#end(reason)
+    this.finish(reason)
     void this.#courier?.ended()
   }
 
   /** As `close`, without telling the courier. */
-  #end(reason: CloseReason): void {
+  finish(reason: CloseReason): void {
     if (!this.alive) return
     const { counters, limits, log } = this.#context
     if (this.#state === 'open') counters.connections--

@@ -105,7 +105,7 @@ export class MailboxSession {
     void this.#drain(waiting)
   }
 
-  /** Runs `next` after what is waited for now. */
+  /** Runs `next` after what is waited for now, if the connection has not ended by then. */
   afterwards(next: () => void): void {
     this.accept(next)
   }

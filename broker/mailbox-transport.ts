@@ -6,24 +6,32 @@ import type { DeviceTransport, LogStart, Welcome } from '../courier/device-trans
 import type { CloseCode } from '../protocol/codes.js'
 import type { GapReason } from '../protocol/frames/frame-types.js'
 import type { MailboxMode } from '../protocol/topics.js'
-import type { PlainTransport } from './plain-transport.js'
-import type { StreamTransport } from './stream/stream-transport.js'
+import type { Output } from './output.js'
+import { PlainTransport } from './plain-transport.js'
+import { StreamTransport, type StreamContext, type StreamOwner } from './stream/stream-transport.js'
 
-export interface MailboxTransportOptions {
-  readonly plain: PlainTransport
-  readonly makeStream: () => StreamTransport
-  /** Ends the connection; says bye first, see `sayBye`. */
-  readonly end: (code: CloseCode) => void
+export interface MailboxTransportOwner extends StreamOwner {
+  /** The courier has done its part: ends the connection, with a bye where one belongs. */
+  finish(code: CloseCode): void
 }
 
 export class MailboxTransport implements DeviceTransport {
-  readonly #options: MailboxTransportOptions
+  readonly #device: string
+  readonly #output: Output
+  readonly #context: StreamContext
+  readonly #owner: MailboxTransportOwner
+  readonly #plain: PlainTransport
+  /** Made by the first subscription to the stream. */
   #stream: StreamTransport | null = null
   /** The device is subscribed in stream mode: it may be written to. */
   #listens = false
 
-  constructor(options: MailboxTransportOptions) {
-    this.#options = options
+  constructor(device: string, output: Output, context: StreamContext, owner: MailboxTransportOwner) {
+    this.#device = device
+    this.#output = output
+    this.#context = context
+    this.#owner = owner
+    this.#plain = new PlainTransport(device, output, context.counters)
   }
 
   /** Stream mode's side; null in plain mode. */
@@ -34,10 +42,10 @@ export class MailboxTransport implements DeviceTransport {
   /** The device is subscribed now. */
   subscribed(mode: MailboxMode): void {
     if (mode !== 'stream') {
-      this.#options.plain.setMode(mode)
+      this.#plain.setMode(mode)
       return
     }
-    this.#stream ??= this.#options.makeStream()
+    this.#stream ??= new StreamTransport(this.#device, this.#output, this.#context, this.#owner)
     this.#listens = true
   }
 
@@ -70,7 +78,7 @@ export class MailboxTransport implements DeviceTransport {
     redelivered: boolean,
     prev: number,
   ): void {
-    if (this.#stream === null) this.#options.plain.sendMessage(message, packetId, redelivered)
+    if (this.#stream === null) this.#plain.sendMessage(message, packetId, redelivered)
     else this.#stream.sendMessage(log, epoch, message, packetId, redelivered, prev)
   }
 
@@ -87,10 +95,10 @@ export class MailboxTransport implements DeviceTransport {
   }
 
   bufferedBytes(): number {
-    return (this.#stream ?? this.#options.plain).bufferedBytes()
+    return this.#stream === null ? this.#plain.bufferedBytes() : this.#stream.bufferedBytes()
   }
 
   close(code: CloseCode): void {
-    this.#options.end(code)
+    this.#owner.finish(code)
   }
 }

@@ -26,15 +26,17 @@ type Pending = Uint8Array | PendingMessage
 
 const NOTHING: Pending[] = []
 
-export interface StreamTransportOptions {
-  readonly device: string
-  readonly output: Output
-  readonly packets: FramePackets
+/** What all connections of a node share. */
+export interface StreamContext {
+  readonly frames: FramePackets
   readonly counters: BrokerCounters
   /** 0 ≤ x < 1: packet ids begin at a random place, so that a late PUBACK of an earlier connection hits nothing. */
   readonly random: () => number
+}
+
+export interface StreamOwner {
   /** The device leaves PUBACKs out. Called at the end of a turn. */
-  unreceived(): void
+  violated(error: 'too_many_unreceived'): void
 }
 
 /** Where a PUBACK shows that the device has received everything of a log. */
@@ -45,7 +47,9 @@ export interface Receipt {
 }
 
 export class StreamTransport implements Omit<DeviceTransport, 'close'>, LateWriter {
-  readonly #options: StreamTransportOptions
+  readonly #output: Output
+  readonly #context: StreamContext
+  readonly #owner: StreamOwner
   readonly #topic: Buffer
   /** Frames in flight, and the last message in or before each. */
   readonly #flight: SendWindow
@@ -56,10 +60,12 @@ export class StreamTransport implements Omit<DeviceTransport, 'close'>, LateWrit
   #epoch = ''
   #seq = 0
 
-  constructor(options: StreamTransportOptions) {
-    this.#options = options
-    this.#topic = Buffer.from(streamTopic(options.device))
-    this.#flight = new SendWindow(Math.floor(options.random() * 0x8000))
+  constructor(device: string, output: Output, context: StreamContext, owner: StreamOwner) {
+    this.#output = output
+    this.#context = context
+    this.#owner = owner
+    this.#topic = Buffer.from(streamTopic(device))
+    this.#flight = new SendWindow(Math.floor(context.random() * 0x8000))
   }
 
   /** What the device says of frames in its hello. */
@@ -98,7 +104,7 @@ export class StreamTransport implements Omit<DeviceTransport, 'close'>, LateWrit
   }
 
   bufferedBytes(): number {
-    return this.#options.output.buffered + this.#pendingBytes
+    return this.#output.buffered + this.#pendingBytes
   }
 
   /** The last frame: why the server ends the connection. What waits goes before it. */
@@ -131,7 +137,7 @@ export class StreamTransport implements Omit<DeviceTransport, 'close'>, LateWrit
         at++
       } else at += this.#writeData(pending, at)
     }
-    if (this.#flight.count > UNRECEIVED_MAX) this.#options.unreceived()
+    if (this.#flight.count > UNRECEIVED_MAX) this.#owner.violated('too_many_unreceived')
   }
 
   #addFrame(frame: Uint8Array): void {
@@ -141,21 +147,21 @@ export class StreamTransport implements Omit<DeviceTransport, 'close'>, LateWrit
   #add(next: Pending, bytes: number): void {
     if (this.#pending === NOTHING) {
       this.#pending = [next]
-      this.#options.output.later(this)
+      this.#output.later(this)
     } else this.#pending.push(next)
     this.#pendingBytes += bytes
   }
 
   #write(frame: Uint8Array): void {
-    const { output, packets, counters } = this.#options
-    output.write(packets.frame(this.#topic, this.#flight.push(this.#epoch, this.#seq, 0), frame))
+    const { frames, counters } = this.#context
+    this.#output.write(frames.frame(this.#topic, this.#flight.push(this.#epoch, this.#seq, 0), frame))
     counters.publishesSent++
     counters.framesSent++
   }
 
   /** One frame from index `from` on; how many messages are in it. */
   #writeData(pending: readonly Pending[], from: number): number {
-    const { output, packets, counters } = this.#options
+    const { frames, counters } = this.#context
     const run: PendingMessage[] = []
     for (let at = from; at < pending.length; at++) {
       const next = pending[at]
@@ -166,7 +172,7 @@ export class StreamTransport implements Omit<DeviceTransport, 'close'>, LateWrit
     while (done < run.length) {
       // The id belongs to the last message in the frame, which is known when the frame is made.
       const id = this.#flight.nextId
-      const { packet, count } = packets.data(this.#topic, id, run, done, run.length, this.#maxFrameBytes)
+      const { packet, count } = frames.data(this.#topic, id, run, done, run.length, this.#maxFrameBytes)
       done += count
       const last = run[done - 1]
       if (last !== undefined) {
@@ -175,7 +181,7 @@ export class StreamTransport implements Omit<DeviceTransport, 'close'>, LateWrit
         this.#seq = last.message.seq
       }
       this.#flight.push(this.#epoch, this.#seq, 0)
-      output.write(packet)
+      this.#output.write(packet)
       counters.publishesSent++
       counters.framesSent++
     }
