@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Position } from '../../core/model/message.js'
 import { Hold } from '../../courier/holds.js'
+import { TOO_EARLY } from '../../courier/machine-resume.js'
 import { CLAIM, E1, E2, entry, exception, page, resumed, Rig, seen } from '../support/courier-rig.js'
 
 const at = (seq: number, epoch = E1): Position => ({ epoch, seq })
@@ -108,7 +109,7 @@ void t.test('courier machine, stream: what a page leaves out was handled elsewhe
 void t.test('courier machine, stream: not if the device has acknowledged it itself', async (t) => {
   const rig = new Rig().greeted(0, 9)
   rig.machine.takeRead()
-  t.ok(rig.machine.ackedUpTo(at(3)), 'a handler that an earlier connection had started')
+  t.equal(rig.machine.ackedUpTo(at(3)), 0, 'a handler that an earlier connection had started')
   rig.machine.readDone(page([entry(5)], { next: 5, head: 9 }))
   t.strictSame(rig.frames.slice(1), ['gap 4-4 handled-elsewhere', 'data 4>5'])
 })
@@ -149,16 +150,24 @@ void t.test(
   },
 )
 
-void t.test('courier machine, stream: an ack before the welcome is too early', async (t) => {
-  const rig = new Rig().claimed(0, 5)
-  rig.machine.begin('stream')
-  t.notOk(rig.machine.ackedUpTo(at(1)))
-  rig.machine.hello(null, 4)
-  t.notOk(rig.machine.ackedUpTo(at(1)))
-  rig.machine.takeResume()
-  rig.machine.resumed(resumed(0, { found: 'none', head: 5 }))
-  t.ok(rig.machine.ackedUpTo(at(1)))
-})
+void t.test(
+  'courier machine, stream: an ack before the hello is too early, before the welcome it counts',
+  async (t) => {
+    const rig = new Rig().claimed(0, 5)
+    t.equal(rig.machine.ackedUpTo(at(1)), TOO_EARLY)
+    rig.machine.begin('stream')
+    t.equal(rig.machine.ackedUpTo(at(1)), TOO_EARLY)
+    t.equal(rig.machine.takeFlush(), null)
+    rig.machine.hello(null, 4)
+    t.equal(rig.machine.ackedUpTo(at(1)), 0)
+    t.strictSame(rig.machine.takeFlush(), { position: at(1), sent: null, received: null }, 'a fact about the device')
+    rig.machine.flushDone()
+    rig.machine.takeResume()
+    rig.machine.resumed(resumed(1, { found: 'none', head: 5 }))
+    t.equal(rig.machine.ackedUpTo(at(2)), 0)
+    t.strictSame(rig.machine.takeFlush()?.position, at(2))
+  },
+)
 
 void t.test('courier machine, stream: without a hello it is closed in time, and not before', async (t) => {
   const rig = new Rig({ helloMs: 10_000 }).claimed()
@@ -270,7 +279,7 @@ void t.test('courier machine, stream: acks are cumulative and free the window', 
   const rig = new Rig().greeted()
   for (const seq of [1, 2, 3, 4]) rig.notice(seq)
   t.equal(rig.machine.inFlight, 4)
-  rig.machine.ackedUpTo(at(3))
+  t.equal(rig.machine.ackedUpTo(at(3)), 3)
   t.equal(rig.machine.inFlight, 1)
   t.equal(rig.counters.acked, 3)
   t.strictSame(rig.machine.takeFlush(), { position: at(3), sent: at(4), received: null })
@@ -361,7 +370,7 @@ void t.test('courier machine, stream: acks that come after the close still count
   const rig = new Rig().greeted()
   rig.notice(1)
   rig.machine.kick(CLAIM, 'taken_over')
-  t.ok(rig.machine.ackedUpTo(at(1)))
+  t.equal(rig.machine.ackedUpTo(at(1)), 1)
   t.strictSame(rig.machine.takeFlush()?.position, at(1))
   t.ok(rig.machine.hello(null, 4), 'and a hello is nobody’s fault')
 })
