@@ -25,6 +25,14 @@ export class SecretCounters {
   readonly reloads: Record<'changed' | 'failed', number> = { changed: 0, failed: 0 }
 }
 
+export interface SecretWatchOptions {
+  readonly log: Logger
+  readonly counters: SecretCounters
+  readonly pollMs?: number
+  /** How long is waited before a changed file is read again. */
+  readonly settle?: (this: void) => Promise<void>
+}
+
 export interface SecretWatch {
   /** Looks at the files now. */
   look(): Promise<void>
@@ -35,11 +43,8 @@ export interface SecretWatch {
  * What cannot be used changes nothing: it is logged as an error (without the secret) and counted once, and what was in force
  * stays in force.
  */
-export function watchSecrets(
-  secrets: readonly WatchedSecret[],
-  options: { readonly log: Logger; readonly counters: SecretCounters; readonly pollMs?: number },
-): SecretWatch {
-  const { log, counters, pollMs = SECRET_POLL_MS } = options
+export function watchSecrets(secrets: readonly WatchedSecret[], options: SecretWatchOptions): SecretWatch {
+  const { log, counters, pollMs = SECRET_POLL_MS, settle = () => delay(SETTLE_MS) } = options
   /** What each was when it was looked at last: its text, or what was wrong with it. */
   const seen = new Map(secrets.map(({ path, text }) => [path, text]))
   let looking: Promise<void> = Promise.resolve()
@@ -49,7 +54,7 @@ export function watchSecrets(
     const text = await readSecretFile(path)
     if (text === null) throw new StartupError(`${path}: is gone`)
     if (text === seen.get(path)) return text
-    await delay(SETTLE_MS)
+    await settle()
     return (await readSecretFile(path)) === text ? text : null
   }
 

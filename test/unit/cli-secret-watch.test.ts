@@ -15,6 +15,8 @@ interface Rig {
   readonly lines: string[]
   readonly watch: SecretWatch
   readonly write: (text: string) => void
+  /** Runs between two looks at a changed file; does nothing at first. */
+  meanwhile: () => void
 }
 
 async function rig(t: Test): Promise<Rig> {
@@ -28,13 +30,15 @@ async function rig(t: Test): Promise<Rig> {
     parseTokenSecrets(text, source)
     used.push(text)
   }
+  const between = { meanwhile: (): void => {} }
   const watch = watchSecrets([{ path, text: FIRST, use }], {
+    settle: async () => between.meanwhile(),
     log: pino({ level: 'trace' }, { write: (line: string) => lines.push(line) }),
     counters,
     pollMs: 3_600_000,
   })
   t.teardown(() => watch.stop())
-  return { path, used, counters, lines, watch, write }
+  return Object.assign(between, { path, used, counters, lines, watch, write })
 }
 
 void t.test('secret watch: a change is in force at the next look, and only a change', async (t) => {
@@ -79,12 +83,13 @@ void t.test('secret watch: what cannot be used changes nothing and is told once'
 })
 
 void t.test('secret watch: a file that is still being written is left alone', async (t) => {
-  const { used, watch, write } = await rig(t)
+  const held = await rig(t)
+  const { used, watch, write } = held
   write(SECOND.slice(0, 40))
-  const look = watch.look()
-  setTimeout(() => write(SECOND), 20)
-  await look
+  held.meanwhile = () => write(SECOND)
+  await watch.look()
   t.same(used, [])
+  held.meanwhile = () => {}
   await watch.look()
   t.same(used, [SECOND])
 })
