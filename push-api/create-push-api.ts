@@ -153,7 +153,9 @@ export function createPushApi(options: PushApiOptions): PushApi {
       secure?.cut()
     }, limits.stopTimeoutMs)
     try {
-      await Promise.all([instance.close(), secure?.close()])
+      const closed = Promise.all([instance.close(), secure?.close()])
+      door.close()
+      await closed
     } finally {
       clearTimeout(cut)
     }

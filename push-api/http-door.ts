@@ -42,13 +42,14 @@ export class HttpDoor {
   readonly #known: WaitingRoom<Socket>
   readonly #clients = new WeakMap<Duplex, Client>()
   #open = 0
+  #closing = false
 
   constructor(limits: HttpDoorLimits, budget: SocketBudget, counters: ApiCounters) {
     this.#limits = limits
     this.#budget = budget
     this.#counters = counters
     const putOut = (socket: Socket): void => {
-      counters.connectionsEnded.evicted++
+      if (!this.#closing) counters.connectionsEnded.evicted++
       socket.destroy()
     }
     this.#newcomers = new WaitingRoom(Infinity, putOut)
@@ -93,6 +94,15 @@ export class HttpDoor {
     })
   }
 
+  /**
+   * Ends everybody who waits, and who comes from now on. Also those who have never sent a request, whom Node does not call idle,
+   * and those who still shake hands, whom it does not know.
+   */
+  close(): void {
+    this.#closing = true
+    while (this.#newcomers.putOutOldest() || this.#known.putOutOldest());
+  }
+
   /** Puts the count of requests in front of a server's own listener. */
   guard(listener: RequestListener): RequestListener {
     return (request, response) => {
@@ -115,6 +125,7 @@ export class HttpDoor {
 
   /** False: there is no room for it. */
   #comes(socket: Socket): boolean {
+    if (this.#closing) socket.destroy()
     this.#open++
     this.#clients.set(socket, { requests: 0, known: false, last: null, afterwards: null })
     this.#newcomers.enter(socket)

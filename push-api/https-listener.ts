@@ -28,7 +28,7 @@ export interface HttpsListenerOptions {
 export interface HttpsListener {
   /** Resolves with the port. Rejects with StartupError. */
   listen(): Promise<number>
-  /** Takes no new connections, ends those without a request; resolves when all have ended. */
+  /** Takes no new connections; resolves when all have ended. Those without a request are the door's to end. */
   close(): Promise<void>
   /** Ends what is left. */
   cut(): void
@@ -71,7 +71,6 @@ export function createHttpsListener(options: HttpsListenerOptions): HttpsListene
       return new Promise((resolve) => {
         if (server.listening) server.close(() => resolve())
         else resolve()
-        server.closeIdleConnections()
       })
     },
     cut: () => server.closeAllConnections(),

@@ -14,6 +14,9 @@ import type { Uplink } from '../../../core/ports/uplink.js'
 import { createApiKey, createKeyring } from '../../../core/security/api-keys.js'
 import { createDeviceTokens, type DeviceTokens } from '../../../core/security/device-tokens.js'
 import { openLmdbStore } from '../../../core/stores/lmdb/open.js'
+import type { AllowedOrigins } from '../../../core/net/origins.js'
+import { trustedProxies } from '../../../core/net/trusted-proxies.js'
+import type { Certificates } from '../../../core/tls/certificates.js'
 import { ApiCounters } from '../../../push-api/counters.js'
 import { createPushApi, type PushApi } from '../../../push-api/create-push-api.js'
 import type { ApiLimits } from '../../../push-api/limits.js'
@@ -42,6 +45,8 @@ export interface CallOptions {
 export interface TestApi {
   readonly url: string
   readonly port: number
+  /** The port with TLS; 0: off. */
+  readonly https: number
   readonly api: PushApi
   readonly mailbox: Mailbox
   readonly credentials: Credentials
@@ -60,6 +65,10 @@ export interface TestApiOptions {
   /** Puts something between the API and the real mailbox. */
   readonly wrap?: (mailbox: Mailbox) => Mailbox
   readonly withoutTokens?: boolean
+  /** The certificate of the listener with TLS, which is on with it. */
+  readonly certificates?: Certificates
+  readonly origins?: AllowedOrigins
+  readonly trustedProxies?: readonly string[]
 }
 
 function jsonOf(text: string): unknown {
@@ -100,9 +109,12 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     log,
     counters,
     limits: { stopTimeoutMs: 500, ...options.limits },
+    https: options.certificates === undefined ? null : { port: 0, certificates: options.certificates },
+    origins: options.origins ?? null,
+    trustedProxies: trustedProxies(options.trustedProxies ?? []),
     version: '1.2.3',
   })
-  const { http: port = 0 } = await api.start()
+  const { http: port = 0, https = 0 } = await api.start()
   t.teardown(async () => {
     await api.stop()
     await bus.close()
@@ -128,7 +140,7 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     return made.key
   }
 
-  return { url, port, api, mailbox, credentials, uplink, tokens, bus, counters, call, key }
+  return { url, port, https, api, mailbox, credentials, uplink, tokens, bus, counters, call, key }
 }
 
 /** Asserts that an answer is the problem document of `code`, whole. */
