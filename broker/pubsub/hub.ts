@@ -51,14 +51,14 @@ export class PubSub implements SessionKeeper {
   readonly limits: PubSubLimits
   readonly counters: PubSubCounters
   readonly wills: Wills
+  /** The durable sessions, and those of connected clients that have something to remember. */
+  readonly sessions: SessionTable
+  readonly retained: Retained
+  readonly writer: OrderedWriter
   readonly #store: SessionStore
   readonly #clock: Clock
   readonly #log: Logger
-  readonly #writer: OrderedWriter
-  readonly #retained: Retained
   readonly #removals = new Removals(() => this.#flushRemovals())
-  /** The durable sessions, and those of connected clients that have something to remember. */
-  readonly #sessions: SessionTable
   readonly #stopping = new AbortController()
   #timer: NodeJS.Timeout | null = null
   #reloading: Promise<void> | null = null
@@ -69,10 +69,10 @@ export class PubSub implements SessionKeeper {
     this.#store = store
     this.#clock = clock
     this.#log = log
-    this.#sessions = new SessionTable(counters)
-    this.#retained = new Retained(counters)
+    this.sessions = new SessionTable(counters)
+    this.retained = new Retained(counters)
     const writer = new OrderedWriter(store, log, (error) => this.#failed(error))
-    this.#writer = writer
+    this.writer = writer
     const publish = (message: OrdinaryMessage, willOf: string | null): Promise<void> | null =>
       this.publish(message, willOf === null ? {} : { willOf })
     this.wills = new Wills({ store, writer, log, counters, publish, uplinkWill })
@@ -90,13 +90,13 @@ export class PubSub implements SessionKeeper {
   /** Waits for what is under way. Sessions that are still connected are let go. Idempotent. */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer)
-    for (const session of this.#sessions.values()) if (session.link !== null) this.detach(session)
+    for (const session of this.sessions.values()) if (session.link !== null) this.detach(session)
     this.#flushRemovals()
     this.#stopping.abort()
     await this.wills.settled()
-    await this.#writer.settled()
+    await this.writer.settled()
     await this.#reloading
-    this.#writer.block('the broker has stopped')
+    this.writer.block('the broker has stopped')
   }
 
   // --- publishing
@@ -107,19 +107,19 @@ export class PubSub implements SessionKeeper {
    */
   publish(message: OrdinaryMessage, { received, willOf }: PublishExtras = {}): Promise<void> | null {
     this.counters.published++
-    if (message.qos > 0) this.#writer.mustServe()
+    if (message.qos > 0) this.writer.mustServe()
     const changes: SessionChange[] = []
     if (received !== undefined && received.session.durable) {
       changes.push({ kind: 'received', client: received.session.client, packetId: received.packetId })
     }
     if (willOf !== undefined) changes.push({ kind: 'forgetWill', client: willOf })
-    const targets = this.#sessions.match(message.topic)
+    const targets = this.sessions.match(message.topic)
     // What is kept must not keep the whole packet that it came in.
     const kept = {
       ...message,
       payload: message.qos > 0 || message.retain ? new Uint8Array(message.payload) : message.payload,
     }
-    const retains = message.retain && this.#retained.admits(kept, this.limits)
+    const retains = message.retain && this.retained.admits(kept, this.limits)
     if (message.retain && !retains) this.counters.dropped.retained_full++
     if (retains) changes.push({ kind: 'retain', message: kept })
     const added: Addition[] = []
@@ -130,7 +130,7 @@ export class PubSub implements SessionKeeper {
       else this.#enqueue(session, session.reserve(kept, qos === 2 ? 2 : 1, false), changes, added)
     }
     return this.#commit(changes, added, () => {
-      if (retains) this.#retained.set(kept)
+      if (retains) this.retained.set(kept)
       received?.session.received.add(received.packetId)
     })
   }
@@ -145,7 +145,7 @@ export class PubSub implements SessionKeeper {
 
   /** The session of a client, if there is one. */
   find(client: string): OrdinarySession | undefined {
-    return this.#sessions.get(client)
+    return this.sessions.get(client)
   }
 
   /**
@@ -153,8 +153,8 @@ export class PubSub implements SessionKeeper {
    * that the client's grants do not cover any more are taken away. Throws StoreUnavailable.
    */
   resume(client: string, link: SessionLink, isGranted: (filter: string) => boolean): OrdinarySession | null {
-    this.#writer.mustServe()
-    const session = this.#sessions.get(client)
+    this.writer.mustServe()
+    const session = this.sessions.get(client)
     if (session === undefined) return null
     session.link?.close('taken_over')
     if (!session.durable) {
@@ -172,15 +172,15 @@ export class PubSub implements SessionKeeper {
 
   /** The session of a connected client that needs one now; made if there is none. Throws StoreUnavailable. */
   obtain(client: string, durable: boolean, link: SessionLink): OrdinarySession {
-    this.#writer.mustServe()
-    const existing = this.#sessions.get(client)
+    this.writer.mustServe()
+    const existing = this.sessions.get(client)
     if (existing?.link === link) return existing
     if (existing !== undefined) {
       existing.link?.close('taken_over')
       this.#forget(existing)
     }
     const session = new OrdinarySession(client, durable, this)
-    this.#sessions.add(session)
+    this.sessions.add(session)
     session.usedAt = this.#clock.now()
     session.attach(link)
     session.begin()
@@ -190,21 +190,21 @@ export class PubSub implements SessionKeeper {
   /** The connection of a session has ended. */
   detach(session: OrdinarySession): void {
     session.detach()
-    if (!this.#sessions.has(session)) return
+    if (!this.sessions.has(session)) return
     if (!session.durable) this.#forget(session)
     else if (!session.empty) this.#noteUse(session)
     else {
       this.#forget(session)
-      this.#writer.writeQuietly([{ kind: 'endSession', client: session.client }])
+      this.writer.writeQuietly([{ kind: 'endSession', client: session.client }])
     }
   }
 
   /** Ends the client's session, stored or not [MQTT-3.1.2-6]. Null: done. Throws StoreUnavailable. */
   end(client: string): Promise<void> | null {
-    this.#writer.mustServe()
-    const session = this.#sessions.get(client)
+    this.writer.mustServe()
+    const session = this.sessions.get(client)
     if (session === undefined) return null
-    const stored = session.durable ? this.#writer.write([{ kind: 'endSession', client }]) : null
+    const stored = session.durable ? this.writer.write([{ kind: 'endSession', client }]) : null
     const { link } = session
     this.#forget(session)
     link?.close('taken_over')
@@ -216,14 +216,14 @@ export class PubSub implements SessionKeeper {
    * In effect at once. Null or the promise: stored. Throws StoreUnavailable.
    */
   subscribe(session: OrdinarySession, filters: readonly StoredSubscription[]): Promise<void> | null {
-    this.#writer.mustServe()
+    this.writer.mustServe()
     const { client, durable } = session
     const changes: SessionChange[] = []
     const added: Addition[] = []
     const atMostOnce: OrdinaryMessage[] = []
     for (const { filter, qos } of filters) {
       if (durable) changes.push({ kind: 'subscribe', client, filter, qos })
-      for (const message of this.#retained.match(filter)) {
+      for (const message of this.retained.match(filter)) {
         const granted = Math.min(qos, message.qos)
         const level = granted === 2 ? 2 : 1
         if (granted === 0)
@@ -232,7 +232,7 @@ export class PubSub implements SessionKeeper {
       }
     }
     return this.#commit(changes, added, () => {
-      for (const { filter, qos } of filters) this.#sessions.subscribe(session, filter, qos)
+      for (const filter of filters) this.sessions.subscribe(session, filter)
       for (const message of atMostOnce) session.offer(message, true)
       session.pump()
     })
@@ -244,7 +244,7 @@ export class PubSub implements SessionKeeper {
     const known = filters.filter((filter) => session.subscriptions.has(filter))
     const changes = durable ? known.map((filter): SessionChange => ({ kind: 'unsubscribe', client, filter })) : []
     return this.#commit(changes, [], () => {
-      for (const filter of known) this.#sessions.unsubscribe(session, filter)
+      for (const filter of known) this.sessions.unsubscribe(session, filter)
     })
   }
 
@@ -252,12 +252,12 @@ export class PubSub implements SessionKeeper {
 
   /** PUBACK (`qos` 1) or PUBCOMP (2). False: nothing waited for it. */
   acked(client: string, packetId: number, qos: 1 | 2): boolean {
-    return this.#sessions.get(client)?.acked(packetId, qos) ?? false
+    return this.sessions.get(client)?.acked(packetId, qos) ?? false
   }
 
   /** PUBREC: PUBREL may leave when it is stored that the client has the message. Null: now. Throws StoreUnavailable. */
   release(client: string, packetId: number): Promise<void> | null {
-    const session = this.#sessions.get(client)
+    const session = this.sessions.get(client)
     const message = session?.toRelease(packetId) ?? null
     if (session === undefined || message === null) return null
     if (!session.durable) {
@@ -265,20 +265,20 @@ export class PubSub implements SessionKeeper {
       return null
     }
     const { number } = message
-    return this.#writer.write([{ kind: 'release', client, number, bytes: ordinarySize(message) }], () => {
+    return this.writer.write([{ kind: 'release', client, number, bytes: ordinarySize(message) }], () => {
       session.release(message)
     })
   }
 
   /** PUBREL: PUBCOMP may leave when the packet id is forgotten, because the client may use it again. As `release`. */
   forgetReceived(client: string, packetId: number): Promise<void> | null {
-    const session = this.#sessions.get(client)
+    const session = this.sessions.get(client)
     if (session === undefined || !session.received.has(packetId)) return null
     if (!session.durable) {
       session.received.delete(packetId)
       return null
     }
-    return this.#writer.write([{ kind: 'forgetReceived', client, packetId }], () => session.received.delete(packetId))
+    return this.writer.write([{ kind: 'forgetReceived', client, packetId }], () => session.received.delete(packetId))
   }
 
   // --- for sessions
@@ -286,7 +286,7 @@ export class PubSub implements SessionKeeper {
   async read(session: OrdinarySession, after: number, limit: number, most: number): Promise<readonly QueuedMessage[]> {
     // What was acknowledged on an earlier connection must not come again.
     this.#flushRemovals()
-    await this.#writer.settled()
+    await this.writer.settled()
     return this.#store.queue(session.client, after, limit, most)
   }
 
@@ -308,11 +308,11 @@ export class PubSub implements SessionKeeper {
     }
     if (changes.length === 0) {
       apply()
-      return added.length === 0 ? null : this.#writer.inTurn(add)
+      return added.length === 0 ? null : this.writer.inTurn(add)
     }
     let stored: Promise<void>
     try {
-      stored = this.#writer.write(changes, add)
+      stored = this.writer.write(changes, add)
     } catch (error) {
       for (const [session, message] of added.toReversed()) session.takeBack(message)
       throw error
@@ -323,29 +323,29 @@ export class PubSub implements SessionKeeper {
 
   #flushRemovals(): void {
     const changes = this.#removals.take()
-    if (changes.length > 0 && this.#reloading === null && !this.#writer.writeQuietly(changes))
+    if (changes.length > 0 && this.#reloading === null && !this.writer.writeQuietly(changes))
       this.#removals.putBack(changes)
   }
 
   #noteUse(session: OrdinarySession): void {
     session.usedAt = this.#clock.now()
-    this.#writer.writeQuietly([{ kind: 'used', client: session.client, at: session.usedAt, sent: session.sent }])
+    this.writer.writeQuietly([{ kind: 'used', client: session.client, at: session.usedAt, sent: session.sent }])
   }
 
   /** Takes a session out of memory. */
   #forget(session: OrdinarySession): void {
-    if (this.#sessions.remove(session)) this.#removals.forget(session.client)
+    if (this.sessions.remove(session)) this.#removals.forget(session.client)
   }
 
   /** Ends sessions that nobody used for long; says of those in use that they are. */
   #tick(): void {
     const now = this.#clock.now()
-    for (const session of this.#sessions.values()) {
+    for (const session of this.sessions.values()) {
       if (!session.durable || this.#reloading !== null) continue
       if (session.link !== null) {
         if (now - session.usedAt > DAY_MS) this.#noteUse(session)
       } else if (now - session.usedAt > this.limits.sessionIdleMs) {
-        if (!this.#writer.writeQuietly([{ kind: 'endSession', client: session.client }])) return
+        if (!this.writer.writeQuietly([{ kind: 'endSession', client: session.client }])) return
         this.#forget(session)
         this.counters.sessionsExpired++
       }
@@ -356,9 +356,9 @@ export class PubSub implements SessionKeeper {
     for await (const stored of this.#store.sessions()) {
       const session = new OrdinarySession(stored.client, true, this)
       session.restore(stored)
-      this.#sessions.add(session)
+      this.sessions.add(session)
     }
-    for await (const message of this.#store.retained()) this.#retained.set(message)
+    for await (const message of this.#store.retained()) this.retained.set(message)
   }
 
   /** A write was lost, perhaps with others. */
@@ -366,7 +366,7 @@ export class PubSub implements SessionKeeper {
     if (this.#reloading !== null) return
     this.#log.error({ err: error }, 'a write of sessions failed: they are read again')
     this.counters.reloads++
-    this.#writer.block('the sessions are being read again')
+    this.writer.block('the sessions are being read again')
     this.#reloading = this.#reload()
   }
 
@@ -374,21 +374,21 @@ export class PubSub implements SessionKeeper {
   async #reload(): Promise<void> {
     const done = await reload({
       forget: () => this.#forgetDurable(),
-      settled: () => this.#writer.settled(),
+      settled: () => this.writer.settled(),
       read: () => this.#load(),
       signal: this.#stopping.signal,
       log: this.#log,
     })
     if (!done) return
     this.#reloading = null
-    this.#writer.block(null)
+    this.writer.block(null)
     this.wills.retry()
   }
 
   #forgetDurable(): void {
     this.#removals.take()
-    this.#retained.clear()
-    for (const session of this.#sessions.values()) {
+    this.retained.clear()
+    for (const session of this.sessions.values()) {
       if (!session.durable) continue
       const { link } = session
       this.#forget(session)

@@ -1,5 +1,6 @@
 // All ordinary sessions of the node and who subscribes to what, in memory.
 
+import type { StoredSubscription } from '../../core/ports/session-store.js'
 import type { PubSubCounters } from './counters.js'
 import type { OrdinarySession } from './session.js'
 import { TopicIndex } from './topic-index.js'
@@ -50,14 +51,16 @@ export class SessionTable {
     return true
   }
 
-  subscribe(session: OrdinarySession, filter: string, qos: 0 | 1 | 2): void {
+  subscribe(session: OrdinarySession, { filter, qos, options }: StoredSubscription): void {
     if (!session.subscriptions.has(filter)) this.#counters.subscriptions++
     session.subscriptions.set(filter, qos)
+    session.setOptions(filter, options)
     this.#index.add(filter, session, qos)
   }
 
   unsubscribe(session: OrdinarySession, filter: string): void {
     if (session.subscriptions.delete(filter)) this.#counters.subscriptions--
+    session.setOptions(filter, undefined)
     this.#index.remove(filter, session)
   }
 }

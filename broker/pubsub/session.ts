@@ -57,6 +57,8 @@ export class OrdinarySession {
   readonly client: string
   readonly durable: boolean
   readonly subscriptions = new Map<string, Qos>()
+  /** Options of subscriptions that have some; see StoredSubscription. */
+  options: Map<string, string> | null = null
   /** Packet ids of received QoS 2 messages that wait for their PUBREL. */
   readonly received = new Set<number>()
   /** The number that the next message of the queue gets. */
@@ -109,8 +111,16 @@ export class OrdinarySession {
     this.sent = sent
     this.usedAt = usedAt
     for (const packetId of received) this.received.add(packetId)
-    for (const { filter, qos } of subscriptions) this.subscriptions.set(filter, qos)
+    for (const { filter, qos, options } of subscriptions) {
+      this.subscriptions.set(filter, qos)
+      this.setOptions(filter, options)
+    }
     this.#stored = next - 1
+  }
+
+  setOptions(filter: string, options: string | undefined): void {
+    if (options === undefined) this.options?.delete(filter)
+    else (this.options ??= new Map()).set(filter, options)
   }
 
   // --- connection
@@ -150,6 +160,11 @@ export class OrdinarySession {
     }
     if (!late && this.#atMostOnce.length >= limits.queueMax) this.#drop('slow_reader')
     else this.#atMostOnce.push(message)
+  }
+
+  /** What the store gives up: a message that no connection has in flight. */
+  discard(message: QueuedMessage): void {
+    this.#done(message, message.released)
   }
 
   /** A place in the queue, or null: dropped, because it is full. The message is not in the queue before `add`. */

@@ -3,6 +3,8 @@ import type { OrdinaryMessage } from '../model/ordinary-message.js'
 export interface StoredSubscription {
   readonly filter: string
   readonly qos: 0 | 1 | 2
+  /** What belongs to it and is of no concern to the store, up to 1,024 bytes: room for the options of MQTT 5. */
+  readonly options?: string
 }
 
 /** What is kept of a session with clean session 0, without its queue. */
@@ -36,7 +38,7 @@ export interface QueuedMessage {
 
 /** A change of what is stored. Those of a session that does not exist make it, `endSession` excepted. */
 export type SessionChange =
-  | { readonly kind: 'subscribe'; readonly client: string; readonly filter: string; readonly qos: 0 | 1 | 2 }
+  | ({ readonly kind: 'subscribe'; readonly client: string } & StoredSubscription)
   | { readonly kind: 'unsubscribe'; readonly client: string; readonly filter: string }
   /** Adds to the queue; `message.number` is the session's `next`. */
   | { readonly kind: 'enqueue'; readonly client: string; readonly message: QueuedMessage }

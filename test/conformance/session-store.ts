@@ -69,15 +69,23 @@ const EMPTY = { subscriptions: [], received: [], next: 1, count: 0, bytes: 0 }
 export function sessionStoreConformance(t: Test, factory: StoreFactory): void {
   t.test('session store: subscriptions are kept, replaced, and taken away', async (t) => {
     const store = await openStore(t, factory)
-    const subscribe = (client: string, filter: string, qos: 0 | 1 | 2): SessionChange => ({
-      kind: 'subscribe',
+    const subscribe = (client: string, filter: string, qos: 0 | 1 | 2) => ({
+      kind: 'subscribe' as const,
       client,
       filter,
       qos,
     })
     const long = `${'ä'.repeat(30_000)}/#`
     await store.sessions.write([subscribe('a', 'x/+', 0), subscribe('a', long, 2), subscribe('b', 'x/+', 1)])
-    await store.sessions.write([subscribe('a', 'x/+', 2), { kind: 'unsubscribe', client: 'b', filter: 'x/+' }])
+    await store.sessions.write([
+      { ...subscribe('b', 'y', 1), options: '{"of": "ä"}' },
+      { ...subscribe('b', 'z', 1), options: 'gone with the next' },
+    ])
+    await store.sessions.write([
+      subscribe('b', 'z', 0),
+      subscribe('a', 'x/+', 2),
+      { kind: 'unsubscribe', client: 'b', filter: 'x/+' },
+    ])
     const expected = {
       a: {
         ...EMPTY,
@@ -86,7 +94,13 @@ export function sessionStoreConformance(t: Test, factory: StoreFactory): void {
           { filter: long, qos: 2 },
         ],
       },
-      b: EMPTY,
+      b: {
+        ...EMPTY,
+        subscriptions: [
+          { filter: 'y', qos: 1, options: '{"of": "ä"}' },
+          { filter: 'z', qos: 0 },
+        ],
+      },
     }
     t.strictSame(await sessions(store.sessions), expected)
     await store.reopen()

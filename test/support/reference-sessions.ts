@@ -1,10 +1,16 @@
 import { StoreUnavailable } from '../../core/errors.js'
 import { ordinarySize, type OrdinaryMessage } from '../../core/model/ordinary-message.js'
-import type { QueuedMessage, SessionChange, SessionStore, StoredSession } from '../../core/ports/session-store.js'
+import type {
+  QueuedMessage,
+  SessionChange,
+  SessionStore,
+  StoredSession,
+  StoredSubscription,
+} from '../../core/ports/session-store.js'
 import type { Clock } from '../../core/clock.js'
 
 interface Session {
-  readonly subscriptions: Map<string, 0 | 1 | 2>
+  readonly subscriptions: Map<string, StoredSubscription>
   readonly received: Set<number>
   readonly queue: Map<number, QueuedMessage>
   usedAt: number
@@ -68,7 +74,11 @@ export function createReferenceSessions(
   function apply(change: SessionChange): void {
     switch (change.kind) {
       case 'subscribe':
-        touch(change.client).subscriptions.set(change.filter, change.qos)
+        {
+          const { filter, qos, options } = change
+          const { subscriptions } = touch(change.client)
+          subscriptions.set(filter, options === undefined ? { filter, qos } : { filter, qos, options })
+        }
         return
       case 'unsubscribe':
         touch(change.client).subscriptions.delete(change.filter)
@@ -123,7 +133,7 @@ export function createReferenceSessions(
 
   const viewOf = (client: string, session: Session): StoredSession => ({
     client,
-    subscriptions: [...session.subscriptions].map(([filter, qos]) => ({ filter, qos })),
+    subscriptions: [...session.subscriptions.values()],
     received: [...session.received],
     usedAt: session.usedAt,
     next: session.next,

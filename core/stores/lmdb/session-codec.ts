@@ -42,16 +42,20 @@ export function decodeMarks(bytes: Buffer): SessionMarks {
   }
 }
 
-export function encodeSubscription(out: ByteWriter, { filter, qos }: StoredSubscription): Buffer {
+export function encodeSubscription(out: ByteWriter, { filter, qos, options = '' }: StoredSubscription): Buffer {
   out.u8(FORMAT)
   out.u8(qos)
   out.text(filter)
+  out.text(options)
   return out.copy()
 }
 
 export function decodeSubscription(bytes: Buffer): StoredSubscription {
   const input = read(bytes)
-  return { qos: asQos(input.u8()), filter: input.text() }
+  const qos = asQos(input.u8())
+  const filter = input.text()
+  const options = input.text()
+  return options === '' ? { filter, qos } : { filter, qos, options }
 }
 
 export function encodeMessage(out: ByteWriter, message: OrdinaryMessage, released = false): Buffer {
