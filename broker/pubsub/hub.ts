@@ -287,7 +287,7 @@ export class PubSub implements SessionKeeper {
     // What was acknowledged on an earlier connection must not come again.
     this.#flushRemovals()
     await this.writer.settled()
-    return this.#store.queue(session.client, after, limit, most)
+    return this.#removals.read(this.#store, session.client, after, limit, most)
   }
 
   removed(session: OrdinarySession, number: number, bytes: number): void {

@@ -1,4 +1,4 @@
-import type { SessionChange } from '../../core/ports/session-store.js'
+import type { QueuedMessage, SessionChange, SessionStore } from '../../core/ports/session-store.js'
 
 /** Acknowledged messages are taken out of the store this late at most. Milliseconds. */
 const DELAY_MS = 200
@@ -39,6 +39,23 @@ export class Removals {
   /** What was taken could not be stored: later. */
   putBack(changes: readonly SessionChange[]): void {
     for (const change of changes) if (change.kind === 'remove') this.#note(change.client, change.numbers, change.bytes)
+  }
+
+  /** Reads on in a queue; without those that are acknowledged and only not taken out yet. As SessionStore.queue. */
+  async read(
+    store: Pick<SessionStore, 'queue'>,
+    client: string,
+    after: number,
+    limit: number,
+    maxBytes: number,
+  ): Promise<readonly QueuedMessage[]> {
+    for (let from = after; ;) {
+      const page = await store.queue(client, from, limit, maxBytes)
+      const acknowledged = new Set(this.#bySession.get(client)?.numbers)
+      const messages = page.filter(({ number }) => !acknowledged.has(number))
+      if (page.length === 0 || messages.length > 0) return messages
+      from = page.at(-1)?.number ?? from
+    }
   }
 
   /** Everything that waits. */
