@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { PostriderError } from '../core/errors.js'
 import type { AedesClient, HandshakePersistence, PacketRef } from './pubsub/aedes-persistence.js'
 
 export interface MailboxPersistenceOptions {
@@ -53,8 +54,10 @@ export class MailboxPersistence {
   async #guard<T>(client: AedesClient, step: () => Promise<T>): Promise<T> {
     try {
       return await step()
-    } catch {
-      // Told by the hub. An answer of Aedes would say that the step is done, or blame the device.
+    } catch (error) {
+      // There is no such packet: an answer is owed all the same, and Aedes gives it.
+      if (!(error instanceof PostriderError)) throw error
+      // An answer would say that the step is stored; Aedes' other way out blames the device.
       this.#options.failed(client.id)
       return never()
     }

@@ -1,6 +1,7 @@
 // The limits of the parts, from the settings and from what the machine allows.
 
 import { BURST_SECONDS, DEFAULT_BROKER_LIMITS, type BrokerLimits } from '../broker/limits.js'
+import type { PubSubLimits } from '../broker/pubsub/limits.js'
 import type { ServerConfig } from '../core/config/server-options.js'
 import { openFilesLimit, shareFiles, SocketBudget } from '../core/limits/socket-budget.js'
 import { rateOf, UNLIMITED, type Rate } from '../core/limits/token-bucket.js'
@@ -11,6 +12,7 @@ const rate = (perSecond: number, seconds: number): Rate => (perSecond === 0 ? UN
 
 export interface NodeLimits {
   readonly broker: Partial<BrokerLimits>
+  readonly pubsub: Partial<PubSubLimits>
   readonly api: Partial<ApiLimits>
   /** Sockets of all listeners together. */
   readonly sockets: SocketBudget
@@ -56,6 +58,14 @@ export function nodeLimits(
       maxSubscriptions: config.subscriptionsMax,
       maxTopicBytes: config.topicMax,
       maxTopicLevels: config.topicLevelsMax,
+    },
+    pubsub: {
+      queueMax: config.sessionQueueMax,
+      queueMaxBytes: config.sessionQueueMaxBytes,
+      retainedMax: config.retainedMax,
+      retainedMaxBytes: config.retainedMaxBytes,
+      sessionIdleMs: config.deviceIdle * 1000,
+      window: config.window,
     },
   }
 }

@@ -6,7 +6,7 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { BrokerCounters } from '../broker/counters.js'
 import { PubSubCounters } from '../broker/pubsub/counters.js'
-import { createBroker } from '../broker/create-broker.js'
+import { createBroker, type Broker } from '../broker/create-broker.js'
 import type { DevicePorts } from '../broker/listeners/create-listeners.js'
 import { UplinkCounters } from '../broker/uplink/uplink-counters.js'
 import { createAdminServer } from '../core/admin/admin-server.js'
@@ -176,6 +176,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   )
   metrics.expose(uplinkMetrics(uplinkCounters, uplink))
 
+  let broker: Broker | null = null
   const api = createPushApi({
     host,
     port: config.httpPort,
@@ -187,6 +188,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     bus,
     credentials,
     uplink,
+    forgetSession: async (device) => broker?.forgetDevice(device),
     keyring,
     tokens,
     log: clientLog,
@@ -223,7 +225,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     () => couriers.stop(),
   )
 
-  const broker = createBroker({
+  const devices = createBroker({
     host,
     mqttPort: config.mqttPort,
     wsPort: config.wsPort,
@@ -241,13 +243,15 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     counters: brokerCounters,
     pubsubCounters,
     limits: limits.broker,
+    pubsubLimits: limits.pubsub,
     sockets: limits.sockets,
     clock,
   })
+  broker = devices
   const boundBroker = await lifecycle.step(
     'broker',
-    () => listening(() => broker.start()),
-    () => broker.stop(),
+    () => listening(() => devices.start()),
+    () => devices.stop(),
   )
   const ports: Ports = { ...boundBroker, ...boundApi, ...boundAdmin }
 

@@ -48,6 +48,8 @@ export interface PushApiOptions {
   readonly credentials: Credentials
   readonly uplink: Pick<Uplink, 'read'>
   readonly keyring: Keyring
+  /** Ends what ordinary pub/sub keeps of a device that is deleted. Default: nothing is kept. */
+  readonly forgetSession?: (device: string) => Promise<void>
   /** Null: devices need no tokens, and none are minted. */
   readonly tokens: DeviceTokens | null
   readonly log: Logger
@@ -110,6 +112,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
       limits,
       counters,
       queue,
+      forgetSession: options.forgetSession ?? (() => Promise.resolve()),
       keyring: {
         forget(id) {
           keyring.forget(id)

@@ -102,14 +102,14 @@ export class HubPersistence implements HandshakePersistence {
   // --- handshakes
 
   acknowledged(client: AedesClient, { cmd, messageId = 0 }: PacketRef): boolean {
-    return this.#hub.acked(client.id, messageId, cmd === 'pubcomp' ? 2 : 1)
+    return this.#hub.handshakes.acked(client.id, messageId, cmd === 'pubcomp' ? 2 : 1)
   }
 
   /** PUBREC of a client that is connected; else what Aedes wants to be noted of a queued packet. */
   async outgoingUpdate(client: AedesClient, packet: PacketRef & Partial<AedesPacket>): Promise<void> {
     const session = this.#hub.find(client.id)
     if (session !== undefined && session.link === null) await this.#updateQueued(session, packet)
-    else await this.#hub.release(client.id, packet.messageId ?? 0)
+    else await this.#hub.handshakes.release(client.id, packet.messageId ?? 0)
   }
 
   async incomingGetPacket(client: AedesClient, packet: PacketRef): Promise<PacketRef> {
@@ -121,7 +121,7 @@ export class HubPersistence implements HandshakePersistence {
   async incomingDelPacket(client: AedesClient, { messageId = 0 }: PacketRef): Promise<void> {
     if (this.#hub.find(client.id)?.received.has(messageId) !== true) throw new Error(NO_PACKET)
     this.#received.get(client.id)?.delete(messageId)
-    await this.#hub.forgetReceived(client.id, messageId)
+    await this.#hub.handshakes.forgetReceived(client.id, messageId)
   }
 
   async incomingStorePacket(client: AedesClient, packet: AedesPacket): Promise<void> {
@@ -137,7 +137,7 @@ export class HubPersistence implements HandshakePersistence {
 
   async cleanIncoming(client: AedesClient): Promise<void> {
     for (const packetId of this.#hub.find(client.id)?.received ?? []) {
-      await this.#hub.forgetReceived(client.id, packetId)
+      await this.#hub.handshakes.forgetReceived(client.id, packetId)
     }
     this.#received.delete(client.id)
   }

@@ -14,9 +14,10 @@
 
 import type { Clock } from '../../core/clock.js'
 import type { Logger } from '../../core/log.js'
-import { ordinarySize, type OrdinaryMessage } from '../../core/model/ordinary-message.js'
+import type { OrdinaryMessage } from '../../core/model/ordinary-message.js'
 import type { QueuedMessage, SessionChange, SessionStore, StoredSubscription } from '../../core/ports/session-store.js'
 import type { PubSubCounters } from './counters.js'
+import { Handshakes } from './handshakes.js'
 import type { PubSubLimits } from './limits.js'
 import { OrderedWriter } from './ordered-writer.js'
 import { reload } from './reload.js'
@@ -24,6 +25,7 @@ import { Removals } from './removals.js'
 import { Retained } from './retained.js'
 import { SessionTable } from './session-table.js'
 import { OrdinarySession, type SessionKeeper, type SessionLink } from './session.js'
+import { StallWatch } from './stall-watch.js'
 import { Wills, type WillsOptions } from './wills.js'
 
 export interface PubSubOptions extends Pick<WillsOptions, 'uplinkWill'> {
@@ -50,6 +52,7 @@ const TICK_MS = 60_000
 export class PubSub implements SessionKeeper {
   readonly limits: PubSubLimits
   readonly counters: PubSubCounters
+  readonly handshakes: Handshakes
   readonly wills: Wills
   /** The durable sessions, and those of connected clients that have something to remember. */
   readonly sessions: SessionTable
@@ -59,6 +62,7 @@ export class PubSub implements SessionKeeper {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #removals = new Removals(() => this.#flushRemovals())
+  readonly #stalls: StallWatch
   readonly #stopping = new AbortController()
   #timer: NodeJS.Timeout | null = null
   #reloading: Promise<void> | null = null
@@ -71,8 +75,10 @@ export class PubSub implements SessionKeeper {
     this.#log = log
     this.sessions = new SessionTable(counters)
     this.retained = new Retained(counters)
+    this.#stalls = new StallWatch(limits.stallMs, () => clock.monotonic())
     const writer = new OrderedWriter(store, log, (error) => this.#failed(error))
     this.writer = writer
+    this.handshakes = new Handshakes(this.sessions, writer)
     const publish = (message: OrdinaryMessage, willOf: string | null): Promise<void> | null =>
       this.publish(message, willOf === null ? {} : { willOf })
     this.wills = new Wills({ store, writer, log, counters, publish, uplinkWill })
@@ -92,6 +98,7 @@ export class PubSub implements SessionKeeper {
     if (this.#timer !== null) clearInterval(this.#timer)
     for (const session of this.sessions.values()) if (session.link !== null) this.detach(session)
     this.#flushRemovals()
+    this.#stalls.stop()
     this.#stopping.abort()
     await this.wills.settled()
     await this.writer.settled()
@@ -248,39 +255,6 @@ export class PubSub implements SessionKeeper {
     })
   }
 
-  // --- handshakes
-
-  /** PUBACK (`qos` 1) or PUBCOMP (2). False: nothing waited for it. */
-  acked(client: string, packetId: number, qos: 1 | 2): boolean {
-    return this.sessions.get(client)?.acked(packetId, qos) ?? false
-  }
-
-  /** PUBREC: PUBREL may leave when it is stored that the client has the message. Null: now. Throws StoreUnavailable. */
-  release(client: string, packetId: number): Promise<void> | null {
-    const session = this.sessions.get(client)
-    const message = session?.toRelease(packetId) ?? null
-    if (session === undefined || message === null) return null
-    if (!session.durable) {
-      session.release(message)
-      return null
-    }
-    const { number } = message
-    return this.writer.write([{ kind: 'release', client, number, bytes: ordinarySize(message) }], () => {
-      session.release(message)
-    })
-  }
-
-  /** PUBREL: PUBCOMP may leave when the packet id is forgotten, because the client may use it again. As `release`. */
-  forgetReceived(client: string, packetId: number): Promise<void> | null {
-    const session = this.sessions.get(client)
-    if (session === undefined || !session.received.has(packetId)) return null
-    if (!session.durable) {
-      session.received.delete(packetId)
-      return null
-    }
-    return this.writer.write([{ kind: 'forgetReceived', client, packetId }], () => session.received.delete(packetId))
-  }
-
   // --- for sessions
 
   async read(session: OrdinarySession, after: number, limit: number, most: number): Promise<readonly QueuedMessage[]> {
@@ -292,6 +266,10 @@ export class PubSub implements SessionKeeper {
 
   removed(session: OrdinarySession, number: number, bytes: number): void {
     this.#removals.add(session.client, number, bytes)
+  }
+
+  blocked(session: OrdinarySession): void {
+    this.#stalls.blocked(session)
   }
 
   unreadable(session: OrdinarySession, error: unknown): void {

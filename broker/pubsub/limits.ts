@@ -15,6 +15,8 @@ export interface PubSubLimits {
   readonly windowBytes: number
   /** Bytes buffered for one connection, above which nothing more is written. */
   readonly bufferMax: number
+  /** A full buffer from which nothing leaves for so long ends the connection. */
+  readonly stallMs: number
   /** QoS 2 messages of one client that wait for their PUBREL; one more closes the connection. */
   readonly receivedMax: number
 }
@@ -29,5 +31,6 @@ export const DEFAULT_PUBSUB_LIMITS: PubSubLimits = {
   window: 64,
   windowBytes: 1024 * 1024,
   bufferMax: 256 * 1024,
+  stallMs: 10_000,
   receivedMax: 1_000,
 }

@@ -35,6 +35,8 @@ export interface SessionKeeper {
   read(session: OrdinarySession, after: number, limit: number, maxBytes: number): Promise<readonly QueuedMessage[]>
   /** A message of a durable session is done with; `bytes` as in SessionChange. */
   removed(session: OrdinarySession, number: number, bytes: number): void
+  /** It has something to send, and the connection's buffer is full. */
+  blocked(session: OrdinarySession): void
   /** The stored queue could not be read: the connection is of no use. */
   unreadable(session: OrdinarySession, error: unknown): void
 }
@@ -96,6 +98,12 @@ export class OrdinarySession {
 
   get link(): SessionLink | null {
     return this.#link
+  }
+
+  /** Something waits for a buffer that is full. */
+  get isBlocked(): boolean {
+    const full = this.#link !== null && this.#link.buffered >= this.#keeper.limits.bufferMax
+    return full && (this.#atMostOnce.length > 0 || this.#waiting.length > 0 || this.#loaded < this.#stored)
   }
 
   /** Nothing is lost with it. */
@@ -160,6 +168,7 @@ export class OrdinarySession {
     }
     if (!late && this.#atMostOnce.length >= limits.queueMax) this.#drop('slow_reader')
     else this.#atMostOnce.push(message)
+    if (this.#atMostOnce.length === 1) this.pump()
   }
 
   /** What the store gives up: a message that no connection has in flight. */
@@ -249,7 +258,11 @@ export class OrdinarySession {
       const message = this.#atMostOnce.shift()
       if (message !== undefined) this.#sendAtMostOnce(link, message)
     }
-    while (link.buffered < limits.bufferMax && this.#link === link) {
+    while (this.#link === link) {
+      if (link.buffered >= limits.bufferMax) {
+        if (this.isBlocked) this.#keeper.blocked(this)
+        return
+      }
       const message = this.#waiting[0]
       if (message === undefined) {
         if (this.#loaded < this.#stored) void this.#read(link)

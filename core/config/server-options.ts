@@ -164,7 +164,7 @@ export const SERVER_OPTIONS = {
   deviceIdle: option<number>({
     type: seconds({ min: 60, max: 100 * YEAR }),
     default: 90 * DAY,
-    doc: 'A device that has an empty inbox and was not used for so long is forgotten',
+    doc: 'A device that has an empty inbox and was not used for so long is forgotten; a session of ordinary pub/sub too',
   }),
   payloadMax: option<number>({
     type: size({ min: 1, max: 128 * MIB }),
@@ -200,6 +200,26 @@ export const SERVER_OPTIONS = {
     type: size({ min: MIB, max: 1024 * GIB }),
     default: 4 * GIB,
     doc: 'Most bytes of uplink that are kept. What comes then is not acknowledged, and its connection closed, until older uplink has expired',
+  }),
+  sessionQueueMax: option<number>({
+    type: count({ min: 1, max: 30_000 }),
+    default: 1_000,
+    doc: 'Most messages of ordinary pub/sub that may wait in one session; newer ones are dropped',
+  }),
+  sessionQueueMaxBytes: option<number>({
+    type: size({ min: 1024, max: GIB }),
+    default: 16 * MIB,
+    doc: 'Most bytes of them',
+  }),
+  retainedMax: option<number>({
+    type: count({ min: 0, max: 10_000_000 }),
+    default: 100_000,
+    doc: 'Most retained messages; one for a further topic is delivered, but not retained',
+  }),
+  retainedMaxBytes: option<number>({
+    type: size({ min: 0, max: 16 * GIB }),
+    default: 64 * MIB,
+    doc: 'Most bytes of retained messages, which are kept in memory too',
   }),
   connectionsMax: option<number>({
     type: count({ min: 1, max: 10_000_000 }),

@@ -17,6 +17,8 @@ export interface ServiceContext {
   readonly credentials: Credentials
   readonly uplink: Pick<Uplink, 'read'>
   readonly keyring: Pick<Keyring, 'forget'>
+  /** Ends what ordinary pub/sub keeps of a device. Rejects with StoreUnavailable. */
+  readonly forgetSession: (device: string) => Promise<void>
   /** Null: devices need no tokens (`--auth none`), and none are minted. */
   readonly tokens: DeviceTokens | null
   /** How long the deletion of a device is remembered: as long as what it came with may be shown again. */

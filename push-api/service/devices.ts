@@ -83,11 +83,13 @@ export async function mintToken(
  */
 export async function deleteDevice(context: ServiceContext, device: string): Promise<void> {
   checkDeviceId(device)
-  const { credentials, mailbox, bus, revocationSeconds, clock } = context
+  const { credentials, mailbox, bus, forgetSession, revocationSeconds, clock } = context
   const now = clock.now()
   await credentials.revoke(device, now, now + revocationSeconds * 1000)
   const { claim } = await mailbox.purge(device)
-  if (claim === null) return
   // Unconfirmed is good enough: the claim is gone, and the node's next sweep finds that.
-  await bus.kick(claim.node, { device, claimId: claim.claimId, reason: 'revoked' }, KICK_TIMEOUT_MS)
+  if (claim !== null) {
+    await bus.kick(claim.node, { device, claimId: claim.claimId, reason: 'revoked' }, KICK_TIMEOUT_MS)
+  }
+  await forgetSession(device)
 }

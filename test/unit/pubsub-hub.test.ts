@@ -78,7 +78,7 @@ void t.test('hub: acknowledged messages are taken out later when the store refus
   const session = await rig.session('c', true, link, 'a')
   await rig.hub.publish(message('a', 'one'))
   rig.outcome = 'refused'
-  t.ok(rig.hub.acked('c', 1, 1))
+  t.ok(rig.hub.handshakes.acked('c', 1, 1))
   rig.hub.detach(session)
   await longerThanRemovalsWait()
   t.equal(rig.state.sessions.get('c')?.queue.size, 1)
@@ -183,7 +183,7 @@ void t.test('session: a slow reader holds up nobody, and what waits for it is bo
   slow.buffered = 1_000
   for (let i = 0; i < 30; i++) {
     void rig.hub.publish(message('a', `${i}`, i % 2 === 0 ? 0 : 1))
-    if (i % 2 === 1) rig.hub.acked('quick', (i + 1) / 2, 1)
+    if (i % 2 === 1) rig.hub.handshakes.acked('quick', (i + 1) / 2, 1)
   }
   t.equal(quick.texts.length, 30)
   t.same(slow.texts, [])
@@ -201,6 +201,23 @@ void t.test('session: a slow reader holds up nobody, and what waits for it is bo
   )
 })
 
+void t.test('session: a buffer from which nothing leaves ends the connection, one that moves does not', async (t) => {
+  const rig = await openHub(t, { bufferMax: 1_000, stallMs: 10_000 })
+  const [stuck, slow, idle] = [new FakeLink(), new FakeLink(), new FakeLink()]
+  for (const [i, link] of [stuck, slow, idle].entries()) {
+    link.buffered = 1_000
+    await rig.session(`${i}`, false, link, link === idle ? 'other' : 'a')
+  }
+  void rig.hub.publish(message('a', 'x'))
+  // The watch looks once a second.
+  for (let second = 0; second < 3; second++) {
+    await new Promise((resolve) => setTimeout(resolve, 1_050))
+    rig.clock.advance(6_000)
+    slow.buffered++
+  }
+  t.same([stuck.closes, slow.closes, idle.closes], [['slow_consumer'], [], []])
+})
+
 void t.test('session: in flight are a window of messages, or of bytes; one always fits', async (t) => {
   const rig = await openHub(t, { window: 3, windowBytes: 100 })
   const link = new FakeLink()
@@ -208,12 +225,12 @@ void t.test('session: in flight are a window of messages, or of bytes; one alway
   for (const size of [500, 40, 40, 40, 1]) await rig.hub.publish(message('a', 'x'.repeat(size)))
   const sizes = (): number[] => link.texts.map((text) => text.length)
   t.same(sizes(), [500])
-  rig.hub.acked('c', 1, 1)
+  rig.hub.handshakes.acked('c', 1, 1)
   t.same(sizes(), [500, 40, 40])
-  t.notOk(rig.hub.acked('c', 2, 2), 'PUBCOMP for QoS 1 says nothing')
-  rig.hub.acked('c', 2, 1)
+  t.notOk(rig.hub.handshakes.acked('c', 2, 2), 'PUBCOMP for QoS 1 says nothing')
+  rig.hub.handshakes.acked('c', 2, 1)
   t.same(sizes(), [500, 40, 40, 40, 1])
-  t.notOk(rig.hub.acked('c', 2, 1), 'nor does a PUBACK again')
+  t.notOk(rig.hub.handshakes.acked('c', 2, 1), 'nor does a PUBACK again')
 })
 
 void t.test('session: a packet id is not used again while it is in flight [MQTT-2.3.1-2]', async (t) => {
@@ -222,16 +239,16 @@ void t.test('session: a packet id is not used again while it is in flight [MQTT-
   await rig.session('c', false, link, 'a')
   for (let i = 1; i <= 0x7fff; i++) {
     void rig.hub.publish(message('a', `${i}`))
-    if (i !== 5) rig.hub.acked('c', i, 1)
+    if (i !== 5) rig.hub.handshakes.acked('c', i, 1)
   }
   const ids = (): Array<number | undefined> => link.packets.map(({ messageId }) => messageId)
   t.equal(ids().at(-1), 0x7fff)
   for (let i = 1; i <= 6; i++) {
     void rig.hub.publish(message('a', `again ${i}`))
-    if (i !== 5) rig.hub.acked('c', i, 1)
+    if (i !== 5) rig.hub.handshakes.acked('c', i, 1)
   }
   t.equal(ids().at(-1), 4, 'it waits for the fifth')
-  rig.hub.acked('c', 5, 1)
+  rig.hub.handshakes.acked('c', 5, 1)
   t.same(ids().slice(-2), [5, 6])
   t.ok(ids().every((id) => id !== undefined && id >= 1 && id <= 0x7fff))
 })
@@ -244,19 +261,19 @@ void t.test('session: PUBREL is sent when the release is stored, and is what com
   let open = (): void => {}
   rig.gate = new Promise((resolve) => (open = resolve))
   let released = false
-  const release = rig.hub.release('c', 1)?.then(() => (released = true))
+  const release = rig.hub.handshakes.release('c', 1)?.then(() => (released = true))
   await turn()
   t.notOk(released)
   open()
   await release
-  t.equal(rig.hub.release('c', 1), null, 'a PUBREC again needs no write')
+  t.equal(rig.hub.handshakes.release('c', 1), null, 'a PUBREC again needs no write')
   t.equal(session.bytes, 0)
   rig.hub.detach(session)
   const again = new FakeLink()
   rig.hub.resume('c', again, () => true)?.begin()
   await turns(() => again.packets.length === 1)
   t.match(again.packets, [{ cmd: 'pubrel', messageId: 1 }])
-  t.ok(rig.hub.acked('c', 1, 2))
+  t.ok(rig.hub.handshakes.acked('c', 1, 2))
   t.match(session, { count: 0, bytes: 0 })
 })
 
@@ -265,7 +282,7 @@ void t.test('hub: a session that is loaded knows its queue', async (t) => {
   const link = new FakeLink()
   await first.session('c', true, link, 'a')
   for (let i = 1; i <= 5; i++) await first.hub.publish(message('a', `${i}`))
-  for (const id of [1, 3]) first.hub.acked('c', id, 1)
+  for (const id of [1, 3]) first.hub.handshakes.acked('c', id, 1)
   await first.hub.close()
   const second = await openHub(t, {}, first.state)
   t.match(second.hub.find('c'), { next: 6, count: 3, bytes: 6, sent: 5 })

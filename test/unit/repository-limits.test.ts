@@ -1,5 +1,6 @@
 import tap from 'tap'
 import { DEFAULT_BROKER_LIMITS, PACKETS_PER_TURN, SLOWEST_BYTES_PER_SECOND } from '../../broker/limits.js'
+import { DEFAULT_PUBSUB_LIMITS } from '../../broker/pubsub/limits.js'
 import { nodeLimits } from '../../cli/compose-limits.js'
 import { loadServerConfig } from '../../core/config/load-server-config.js'
 import { UPLINK_LANE_BYTES } from '../../broker/uplink/uplink-lane.js'
@@ -91,6 +92,13 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(bytes('bytes of one connection on their way to the store'), UPLINK_LANE_BYTES)
   t.equal(bytes('bytes of all connections on their way to the store'), DEFAULT_BROKER_LIMITS.maxUplinkBytes)
 
+  t.equal(count('stored sessions'), DEFAULT_PUBSUB_LIMITS.sessionsMax)
+  t.equal(count('messages in flight to one client'), DEFAULT_PUBSUB_LIMITS.window)
+  t.equal(count('QoS 2 messages of one client without their PUBREL'), DEFAULT_PUBSUB_LIMITS.receivedMax)
+  const { windowBytes, bufferMax, stallMs } = DEFAULT_PUBSUB_LIMITS
+  const { bufferLimit, fullBufferMs } = COURIER_DEFAULTS
+  t.same([windowBytes, bufferMax, stallMs], [COURIER_DEFAULTS.windowBytes, bufferLimit, fullBufferMs], 'as for an inbox')
+
   t.equal(bytes('bytes in flight to one device'), COURIER_DEFAULTS.windowBytes)
   t.equal(bytes('bytes buffered for one connection'), COURIER_DEFAULTS.bufferLimit)
   t.equal(seconds('full buffer from which no byte leaves'), COURIER_DEFAULTS.fullBufferMs)
@@ -111,7 +119,8 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
 
 await tap.test('limits: the defaults of the settings are those of the parts', async (t) => {
   const { config } = loadServerConfig([], {})
-  const { broker, api } = nodeLimits(config, new Map(), createLogger({ level: 'silent' }), null)
+  const { broker, api, pubsub } = nodeLimits(config, new Map(), createLogger({ level: 'silent' }), null)
+  for (const [name, value] of Object.entries(pubsub)) t.same(value, Reflect.get(DEFAULT_PUBSUB_LIMITS, name), name)
   for (const [name, value] of Object.entries(api)) t.same(value, Reflect.get(DEFAULT_API_LIMITS, name), name)
   for (const [name, value] of Object.entries(broker)) t.same(value, Reflect.get(DEFAULT_BROKER_LIMITS, name), name)
 })
