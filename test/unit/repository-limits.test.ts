@@ -97,7 +97,11 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(count('QoS 2 messages of one client without their PUBREL'), DEFAULT_PUBSUB_LIMITS.receivedMax)
   const { windowBytes, bufferMax, stallMs } = DEFAULT_PUBSUB_LIMITS
   const { bufferLimit, fullBufferMs } = COURIER_DEFAULTS
-  t.same([windowBytes, bufferMax, stallMs], [COURIER_DEFAULTS.windowBytes, bufferLimit, fullBufferMs], 'as for an inbox')
+  t.same(
+    [windowBytes, bufferMax, stallMs],
+    [COURIER_DEFAULTS.windowBytes, bufferLimit, fullBufferMs],
+    'as for an inbox',
+  )
 
   t.equal(bytes('bytes in flight to one device'), COURIER_DEFAULTS.windowBytes)
   t.equal(bytes('bytes buffered for one connection'), COURIER_DEFAULTS.bufferLimit)
