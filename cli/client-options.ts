@@ -21,6 +21,13 @@ export const DATA_OPTION = {
   }),
 } as const
 
+export const CA_OPTION = {
+  ca: optional<string>({
+    type: text('FILE', 'the path of a PEM file'),
+    doc: 'Over TLS: the authorities that are trusted, and no others; else those that Node knows',
+  }),
+} as const
+
 export const REST_OPTIONS = {
   url: option<string>({
     type: url(['http:', 'https:']),
@@ -32,11 +39,12 @@ export const REST_OPTIONS = {
     doc: 'The API key; else the file `api-key` in the data folder. Better in the environment: flags can be seen by every user of the machine',
   }),
   ...DATA_OPTION,
+  ...CA_OPTION,
 } as const
 
 export const MQTT_OPTIONS = {
   mqttUrl: optional<string>({
-    type: url(['mqtt:', 'ws:']),
-    doc: 'Where devices connect; else port 1883 of the host in `--url`. `ws://host:8083/mqtt` for WebSocket',
+    type: url(['mqtt:', 'mqtts:', 'ws:', 'wss:']),
+    doc: 'Where devices connect; else the host in `--url`, port 1883, or 8883 with TLS if that is https. `ws://host:8083/mqtt` for WebSocket',
   }),
 } as const

@@ -91,7 +91,7 @@ export function configurationPage(commands: readonly Command[]): string {
     '',
     '## The other commands',
     '',
-    'Settings that they share may be in the environment: `POSTRIDER_URL`, `POSTRIDER_MQTT_URL`, `POSTRIDER_API_KEY`, `POSTRIDER_DATA`.',
+    'Settings that they share may be in the environment: `POSTRIDER_URL`, `POSTRIDER_MQTT_URL`, `POSTRIDER_API_KEY`, `POSTRIDER_DATA`, `POSTRIDER_CA`.',
     '',
     clients.map(clientSection).join('\n\n'),
     '',

@@ -1,6 +1,7 @@
 import type { Values } from '../core/config/option.js'
 import { isDeviceId, DEVICE_ID_RULE } from '../protocol/device-id.js'
 import { EXIT } from '../core/exit-codes.js'
+import { readAuthorities } from './authorities.js'
 import type { REST_OPTIONS } from './client-options.js'
 import { CommandFailure, usageError } from './command.js'
 import { createRestClient, type RestClient } from './rest-client.js'
@@ -15,7 +16,7 @@ export async function connectRest(settings: Values<typeof REST_OPTIONS>): Promis
       EXIT.noPermission.code,
     )
   }
-  return createRestClient({ url: settings.url, apiKey })
+  return createRestClient({ url: settings.url, apiKey, ca: await readAuthorities(settings.ca) })
 }
 
 /** The argument as a device id, or a usage error. */

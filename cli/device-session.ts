@@ -50,11 +50,13 @@ export function runDeviceSession(options: {
   readonly device: string
   /** Null: the server asks for none. */
   readonly token: string | null
+  /** PEM: the authorities to trust over TLS; null: those that Node knows. */
+  readonly ca: string | null
   readonly signal: AbortSignal
   readonly onSubscribed: () => void
   readonly handle: (message: Received) => Promise<void>
 }): Promise<SessionEnd> {
-  const { url, device, token, signal, onSubscribed, handle } = options
+  const { url, device, token, ca, signal, onSubscribed, handle } = options
   const topic = `inbox/${device}/+`
 
   return new Promise((resolve, reject) => {
@@ -62,6 +64,7 @@ export function runDeviceSession(options: {
       clientId: device,
       username: device,
       ...(token === null ? {} : { password: token }),
+      ...(ca === null ? {} : { ca }),
       protocolVersion: 4,
       clean: true,
       keepalive: 30,

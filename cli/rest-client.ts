@@ -1,5 +1,7 @@
 import { EXIT } from '../core/exit-codes.js'
+import { trustHint } from './authorities.js'
 import { CommandFailure } from './command.js'
+import { httpCall } from './http-call.js'
 
 /** What the REST API answered, when it did not refuse. `body` is parsed JSON, or null when there was none. */
 export interface RestAnswer {
@@ -35,6 +37,12 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** A name with several addresses fails with all of their errors, and no words of its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0])
+  return error instanceof Error ? error.message || error.name : String(error)
+}
+
 function exitCodeOf(status: number): number {
   if (status === 401 || status === 403) return EXIT.noPermission.code
   if (status === 429 || status >= 500) return EXIT.unavailable.code
@@ -53,35 +61,39 @@ function refusal(status: number, body: unknown): CommandFailure {
   )
 }
 
-export function createRestClient(options: { readonly url: string; readonly apiKey: string }): RestClient {
+export function createRestClient(options: {
+  readonly url: string
+  readonly apiKey: string
+  /** PEM: the authorities to trust; null: those that Node knows. */
+  readonly ca: string | null
+}): RestClient {
   const base = options.url.replace(/\/+$/, '')
   return {
     async call(method, path, { body, accept = [], signal } = {}) {
       const timeout = AbortSignal.timeout(TIMEOUT_MS)
-      let response: Response
-      let text: string
+      let response: Awaited<ReturnType<typeof httpCall>>
       try {
-        response = await fetch(base + path, {
+        response = await httpCall(new URL(base + path), {
           method,
           headers: {
             authorization: `Bearer ${options.apiKey}`,
             ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           },
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+          body: body === undefined ? null : JSON.stringify(body),
+          ca: options.ca,
           signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
         })
-        text = await response.text()
       } catch (error) {
-        const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-        const reason = cause instanceof Error ? cause.message || cause.name : String(cause)
+        const reason = reasonOf(error)
         throw new CommandFailure(
-          `${base} cannot be reached: ${reason} (is "postrider serve" running? --url says where)`,
+          `${base} cannot be reached: ${reason} (is "postrider serve" running? --url says where${trustHint(reason)})`,
           EXIT.unavailable.code,
           { cause: error },
         )
       }
-      const answer: RestAnswer = { status: response.status, body: parseJson(text) }
-      if (response.ok || accept.includes(response.status)) return answer
+      const answer: RestAnswer = { status: response.status, body: parseJson(response.text) }
+      const ok = answer.status >= 200 && answer.status < 300
+      if (ok || accept.includes(answer.status)) return answer
       throw refusal(answer.status, answer.body)
     },
   }

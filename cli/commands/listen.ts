@@ -4,6 +4,7 @@ import { option, optional } from '../../core/config/option.js'
 import { count, toggle } from '../../core/config/value-types.js'
 import { EXIT } from '../../core/exit-codes.js'
 import { createDeviceTokens } from '../../core/security/device-tokens.js'
+import { readAuthorities, trustHint } from '../authorities.js'
 import { MQTT_OPTIONS, REST_OPTIONS } from '../client-options.js'
 import { CommandFailure, readCommand, type Command, type CommandIo } from '../command.js'
 import { deviceArgument } from '../connect-rest.js'
@@ -37,11 +38,12 @@ interface Access {
 async function accessTo(
   settings: { readonly url: string; readonly apiKey: string | undefined; readonly data: string },
   device: string,
+  ca: string | null,
   env: CommandIo['env'],
 ): Promise<Access> {
   const apiKey = await findApiKey(settings.data, settings.apiKey)
   if (apiKey !== null) {
-    const rest = createRestClient({ url: settings.url, apiKey })
+    const rest = createRestClient({ url: settings.url, apiKey, ca })
     return {
       rest,
       token: async () => {
@@ -72,7 +74,8 @@ async function connectedTo(rest: RestClient, device: string): Promise<string | n
 }
 
 function defaultMqttUrl(restUrl: string): string {
-  return `mqtt://${new URL(restUrl).hostname}:1883`
+  const { protocol, hostname } = new URL(restUrl)
+  return protocol === 'https:' ? `mqtts://${hostname}:8883` : `mqtt://${hostname}:1883`
 }
 
 async function listen(io: CommandIo, signal: AbortSignal, stop: () => void): Promise<number> {
@@ -86,7 +89,8 @@ async function listen(io: CommandIo, signal: AbortSignal, stop: () => void): Pro
   const device = deviceArgument(read.arguments[0])
   const { takeover, json, count: limit } = read.flags
   const url = read.settings.mqttUrl ?? defaultMqttUrl(read.settings.url)
-  const access = await accessTo(read.settings, device, io.env)
+  const ca = await readAuthorities(read.settings.ca)
+  const access = await accessTo(read.settings, device, ca, io.env)
   const { rest } = access
 
   if (!takeover) {
@@ -135,6 +139,7 @@ async function listen(io: CommandIo, signal: AbortSignal, stop: () => void): Pro
       url,
       device,
       token: password,
+      ca,
       signal,
       handle,
       onSubscribed: () => {
@@ -148,7 +153,10 @@ async function listen(io: CommandIo, signal: AbortSignal, stop: () => void): Pro
       throw new CommandFailure(`${url} refused the connection: ${end.reason}`, EXIT.noPermission.code)
     }
     if (!subscribed) {
-      throw new CommandFailure(`${url} cannot be reached: ${end.reason} (--mqtt-url says where)`, EXIT.unavailable.code)
+      throw new CommandFailure(
+        `${url} cannot be reached: ${end.reason} (--mqtt-url says where${trustHint(end.reason)})`,
+        EXIT.unavailable.code,
+      )
     }
     if (rest === null) throw new CommandFailure(`the connection ended: ${end.reason}`, EXIT.unavailable.code)
     io.stderr.write(`the connection ended: ${end.reason}; connecting again\n`)

@@ -29,7 +29,7 @@ const RULES: FlagRules = {
 }
 
 /** Variables that the client commands read; known to the server so that it does not warn of them. */
-const CLIENT_VARIABLES = ['url', 'mqtt-url', 'data'].map(environmentName)
+const CLIENT_VARIABLES = ['url', 'mqtt-url', 'data', 'ca'].map(environmentName)
 
 /**
  * The configuration of `serve`: flags over environment over file over defaults, each value checked by its type and all

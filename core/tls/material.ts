@@ -29,6 +29,8 @@ export interface TlsMaterial {
   /** The server certificate's time, milliseconds UTC. */
   readonly notBefore: number
   readonly expiresAt: number
+  /** A name or address that the certificate is for; null: none that one could write down. */
+  readonly host: string | null
   /** The last certificate of the file signs itself: whoever trusts it needs this file and no other. */
   readonly endsSelfSigned: boolean
 }
@@ -122,6 +124,11 @@ function checkPair(
 const isSelfSigned = (certificate: X509Certificate): boolean =>
   certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
 
+/** The first alternative name of a host: `DNS:a.example, IP Address:192.0.2.1`. */
+function hostOf({ subjectAltName = '' }: X509Certificate): string | null {
+  return /(?:DNS|IP Address):([A-Za-z0-9.:-]+)(?:,|$)/.exec(subjectAltName)?.[1] ?? null
+}
+
 /** Reads the files and checks all that can be checked without a handshake. Rejects with TlsMaterialError. */
 export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
   const [cert, key, clientCa] = await Promise.all([
@@ -144,6 +151,7 @@ export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
       digest,
       notBefore: Date.parse(leaf.validFrom),
       expiresAt: Date.parse(leaf.validTo),
+      host: hostOf(leaf),
       endsSelfSigned: isSelfSigned(chain.at(-1) ?? leaf),
     }
     accepted(material, files)

@@ -26,6 +26,7 @@ const MATERIAL: TlsMaterial = {
   digest: '',
   notBefore: 0,
   expiresAt: 1_700_000_000_000,
+  host: null,
   endsSelfSigned: false,
 }
 

@@ -50,6 +50,7 @@ void t.test('TLS files: what belongs together is taken', async (t) => {
   })
   const material = await readTlsMaterial(filesIn(folder, 'ca.pem'))
   t.equal(material.expiresAt, Date.parse(new X509Certificate(server.cert).validTo))
+  t.equal(material.host, 'localhost')
   t.ok(material.endsSelfSigned, 'the authority is in the file')
   t.match(material.clientCa, /BEGIN CERTIFICATE/)
   t.not((await readTlsMaterial(filesIn(folder))).digest, material.digest)
@@ -59,6 +60,15 @@ void t.test('TLS files: what belongs together is taken', async (t) => {
   t.match(await readTlsMaterial(filesIn(other)), { endsSelfSigned: true, clientCa: null })
   const issued = t.testdir({ 'cert.pem': server.cert, 'key.pem': server.key })
   t.match(await readTlsMaterial(filesIn(issued)), { endsSelfSigned: false })
+  for (const [hosts, host] of [
+    [['192.0.2.1', 'a.example'], '192.0.2.1'],
+    [['*.example', 'a.example'], 'a.example'],
+    [[], null],
+  ] as const) {
+    const pair = authority.server({ hosts })
+    const named = t.testdir({ 'cert.pem': pair.cert, 'key.pem': pair.key })
+    t.equal((await readTlsMaterial(filesIn(named))).host, host)
+  }
 })
 
 void t.test('TLS files: what cannot be used is told by setting, file and what would be right', async (t) => {
