@@ -15,6 +15,9 @@ export interface ServerPorts {
   readonly ws: number
   readonly http: number
   readonly admin: number
+  readonly mqtts: number
+  readonly wss: number
+  readonly https: number
 }
 
 export interface ServerOptions {
@@ -41,7 +44,15 @@ function portsOf(line: string): ServerPorts {
   if (typeof ports !== 'object' || ports === null) throw new Error(`not a ready line: ${line}`)
   const entries = new Map<string, unknown>(Object.entries(ports))
   const port = (name: string): number => Number(entries.get(name) ?? 0)
-  return { mqtt: port('mqtt'), ws: port('ws'), http: port('http'), admin: port('admin') }
+  return {
+    mqtt: port('mqtt'),
+    ws: port('ws'),
+    http: port('http'),
+    admin: port('admin'),
+    mqtts: port('mqtts'),
+    wss: port('wss'),
+    https: port('https'),
+  }
 }
 
 export class TestServer {
@@ -64,7 +75,7 @@ export class TestServer {
     const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'postrider-test-')))
     // Registered before the child's own teardown, and so run after it: tap runs them last one first.
     if (options.folder === undefined) t.teardown(() => rm(folder, { recursive: true, force: true }))
-    const child = launch(t, folder, options, { mqtt: 0, ws: 0, http: 0, admin: 0 })
+    const child = launch(t, folder, options, { mqtt: 0, ws: 0, http: 0, admin: 0, mqtts: 0, wss: 0, https: 0 })
     return new TestServer(t, options, folder, child, await untilReady(child))
   }
 
