@@ -7,6 +7,7 @@ import type { Test } from 'tap'
 import { systemClock } from '../../core/clock.js'
 import { createDeviceTokens } from '../../core/security/device-tokens.js'
 import { parseTokenSecrets } from '../../core/security/token-secrets.js'
+import type { Acl } from '../../protocol/acl.js'
 import type { Child, ExitStatus } from './child.js'
 import { startCommand } from './command.js'
 
@@ -114,14 +115,14 @@ export class TestServer {
   }
 
   /** A token for the device, signed here with the server's secret. */
-  async token(device: string, ttlSeconds = 3_600): Promise<string> {
+  async token(device: string, ttlSeconds = 3_600, acl?: Partial<Acl>): Promise<string> {
     const given = this.#options.env?.['POSTRIDER_TOKEN_SECRET']
     const secrets = parseTokenSecrets(
       given ?? (await readFile(join(this.folder, 'token-secret'), 'utf8')),
       'the token secret of the test server',
     )
     const tokens = createDeviceTokens({ secrets, maxTtlSeconds: 30 * 86_400, clock: systemClock })
-    return (await tokens.sign(device, ttlSeconds)).token
+    return (await tokens.sign(device, ttlSeconds, acl)).token
   }
 
   /** One REST call with the server's key; never rejects for a status. */

@@ -102,6 +102,28 @@ class Reader {
   }
 }
 
+/** What the tokens of the devices grant. Few topics to publish to: what is retained is kept. */
+const ORDINARY_TOPICS = ['fuzz/a', 'fuzz/b', 'fuzz/c/d'] as const
+export const GRANTS = { publish: ORDINARY_TOPICS, subscribe: ['#'] }
+
+/** Ends all sessions and takes away what is retained, so that memory can be compared. */
+export async function tidyUp(open: OpenLine, token: (device: string) => Promise<string>): Promise<void> {
+  for (const device of FUZZ_DEVICES) {
+    const reader = new Reader(device)
+    const line = await open(reader.read)
+    line.send(goodConnect({ device, token: await token(device), topics: [] }, true))
+    for (const topic of ORDINARY_TOPICS) {
+      line.send(mqttPacket.generate({ cmd: 'publish', topic, payload: '', qos: 0, retain: true, dup: false }))
+    }
+    line.send(mqttPacket.generate({ cmd: 'pingreq' }))
+    if (!(await within(10_000, () => reader.packets.some(({ cmd }) => cmd === 'pingresp'))))
+      throw new Error(`${device} is not answered`)
+    line.send(mqttPacket.generate({ cmd: 'disconnect' }))
+    line.end(false)
+    await within(5_000, () => line.closed)
+  }
+}
+
 export function topicsOf(device: string): readonly string[] {
   return [
     `inbox/${device}`,
@@ -115,7 +137,7 @@ export function topicsOf(device: string): readonly string[] {
     `inbox/${CANARY}`,
     `inbox/${CANARY}/+`,
     `uplink/${CANARY}/a`,
-    'fuzz/a',
+    ...ORDINARY_TOPICS,
     'fuzz/+',
     'fuzz/#',
     '#',

@@ -24,10 +24,11 @@ export const FUZZ_DEVICES: readonly string[] = [
 
 export const CANARY = 'canary'
 
+/** Cases at a time. */
+const LANES = 8
+
 export interface SubjectOptions {
   readonly flags?: readonly string[]
-  /** Connections that the cases keep for themselves. */
-  readonly lanes?: number
 }
 
 export class Subject {
@@ -76,16 +77,19 @@ export class Subject {
     return new Subject(t, server, plan, device, producer.start(), ledger)
   }
 
-  /** Runs the cases, and asserts all that must stay true. */
-  async endure(runCase: RunCase, lanes = 8): Promise<void> {
+  /** Runs the cases, and asserts all that must stay true. `tidyUp`: takes away what the cases have stored. */
+  async endure(runCase: RunCase, tidyUp: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    const lanes = LANES
     const t = this.#t
     const { seconds, only } = this.campaign
     const { server } = this
     // What is done for the first time needs memory for good: caches, compiled code, the devices of the cases.
     const warmUp = await run(this.campaign, only === null ? Math.max(1, seconds / 4) : seconds, { lanes }, runCase)
+    await tidyUp()
     const before = await this.#memory()
     const main = only === null ? await run(this.campaign, seconds, { from: warmUp.cases, lanes }, runCase) : warmUp
     t.same([...warmUp.faults, ...main.faults], [], 'no case found a fault')
+    if (server.child.status === null) await tidyUp()
     const after = server.child.status === null ? await this.#memory() : Infinity
     t.comment(`${warmUp.cases + main.cases} cases; ${before.toFixed(1)} MB before, ${after.toFixed(1)} MB after`)
 
