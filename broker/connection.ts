@@ -4,8 +4,7 @@
 //        │                           │ (bytes that come are held)    │         ▲
 //        └───────────────────────────┴───────────────────────────────┴─────────┘ any end: `close(reason)`, once
 //
-// The courier is ended when the wire has closed; or at once when we close, because nothing that the device still sends is
-// looked at then.
+// The courier is ended when the wire has closed; or at once when we close: nothing that still comes is looked at then.
 
 import { addressKey } from '../core/limits/address-key.js'
 import { formatEndpoint } from '../core/net/address.js'
@@ -190,6 +189,10 @@ export class Connection implements ConnectionRoles {
 
   ended(): void {
     this.close('client')
+  }
+
+  keeps(cost: number): void {
+    if (this.#state === 'connecting') this.#context.door.keeps(this, cost)
   }
 
   broken(): void {

@@ -7,6 +7,8 @@ export interface WireHandler {
   writable(): void
   /** The other side sends nothing more. */
   ended(): void
+  /** Bytes have come that the wire keeps, because what they belong to is not whole: what keeping them costs. */
+  keeps(cost: number): void
   /** What came is not of the form that the wire is made of, as a WebSocket frame. Nothing more is read. */
   broken(): void
   /** Once, last: both directions are over. */

@@ -19,8 +19,8 @@ export class ApiCounters {
   duplicates = 0
   /** Notices given to the bus. */
   notices = 0
-  /** Connections ended: to make room, because there was none, or for too many requests at one time. */
-  readonly connectionsEnded = { evicted: 0, refused: 0, pipelining: 0 }
+  /** Connections ended: to make room, because there was none, or for too many requests at one time, for not reading. */
+  readonly connectionsEnded = { evicted: 0, refused: 0, pipelining: 0, stalled: 0 }
   /** Bytes that became no request. */
   readonly requestsUnread = { malformed: 0, headers_too_large: 0, too_slow: 0, tls_failed: 0 }
   /** Errors of the program: each one is logged too. */

@@ -20,6 +20,8 @@ export interface HttpDoorLimits {
   readonly connectionsMax: number
   /** Requests of one connection that wait for their answers. */
   readonly pipelineMax: number
+  /** Milliseconds for which a request may be under way without a byte, in or out: the client does not read its answer. */
+  readonly stalledTimeoutMs: number
 }
 
 interface Client {
@@ -65,13 +67,15 @@ export class HttpDoor {
 
   /** Watches the connections of a server. */
   watch(server: Server): void {
+    this.#watchStalled(server)
     server.on('connection', (socket: Socket) => {
       if (!this.#comes(socket)) this.#refuse(socket)
     })
   }
 
   /** The same of a server with TLS: a connection comes with a plain socket, and its requests have a secured one. */
-  watchTls(server: TlsServer): void {
+  watchTls(server: TlsServer & Pick<Server, 'setTimeout'>): void {
+    this.#watchStalled(server)
     const handshakes = new Handshakes<Socket>()
     server.on('connection', (plain: Socket) => {
       handshakes.add(plain, plain)
@@ -101,6 +105,14 @@ export class HttpDoor {
   close(): void {
     this.#closing = true
     while (this.#newcomers.putOutOldest() || this.#known.putOutOldest());
+  }
+
+  /** Node ends nobody who does not read. It tells of idle connections in the same way. */
+  #watchStalled(server: Pick<Server, 'setTimeout'>): void {
+    server.setTimeout(this.#limits.stalledTimeoutMs, (socket: Socket) => {
+      if ((this.#clients.get(socket)?.requests ?? 0) > 0) this.#counters.connectionsEnded.stalled++
+      socket.destroy()
+    })
   }
 
   /** Puts the count of requests in front of a server's own listener. */

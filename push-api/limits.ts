@@ -46,6 +46,8 @@ export interface ApiLimits {
   /** Connections at one time, and requests of one connection that wait for their answers. */
   readonly connectionsMax: number
   readonly pipelineMax: number
+  /** A connection with a request under way from which and to which no byte has gone for so many milliseconds is closed. */
+  readonly stalledTimeoutMs: number
   /** Requests from one address; more are answered `rate_limited`. */
   readonly requestsPerAddress: Rate
   /** Bytes of a request's line and headers. */
@@ -73,6 +75,7 @@ export const DEFAULT_API_LIMITS: ApiLimits = {
   receivingMaxBytes: 256 * 1024 * 1024,
   connectionsMax: 4_096,
   pipelineMax: 64,
+  stalledTimeoutMs: 60_000,
   requestsPerAddress: UNLIMITED,
   headerMaxBytes: 16 * 1024,
   headerTimeoutMs: 10_000,

@@ -16,6 +16,12 @@ const SUBPROTOCOL = 'mqtt'
 const HIGH_WATER = 16 * 1024
 /** What may come after a frame that is wrong. */
 const REST_BYTES = 256 * 1024
+/** The library keeps pieces of a frame, and fragments of a message, until it is whole: so many are always allowed. */
+const PIECES_MIN = 2_048
+/** They are larger than this, on the whole. */
+const PIECE_BYTES = 512
+/** A byte may be a frame of its own, which costs much more. */
+const KEEPING_COST = 32
 
 export interface WebSocketListenerOptions extends GateOptions {
   /** Whose X-Forwarded-For is believed. */
@@ -48,6 +54,8 @@ export function createWebSocketListener(options: WebSocketListenerOptions): Devi
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: options.maxMessageBytes,
+    maxBufferedChunks: Math.max(PIECES_MIN, Math.ceil(options.maxMessageBytes / PIECE_BYTES)),
+    maxFragments: Math.max(PIECES_MIN, Math.ceil(options.maxMessageBytes / PIECE_BYTES)),
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   })
   http.on('upgrade', (request, socket, head) => {
@@ -154,6 +162,7 @@ export class WebSocketWire implements Wire {
       socket.close(1003)
       handler.broken()
     })
+    this.#carrier.on('data', (chunk: Buffer) => handler.keeps(chunk.length * KEEPING_COST))
     socket.on('close', () => handler.closed())
   }
 

@@ -214,3 +214,31 @@ void tap.test('api limits: a client that goes away in the middle of a body is no
   await until('both refusals', () => api.counters.problems.byCode.get('bad_request') === 2)
   t.equal(api.counters.internalErrors, 0)
 })
+
+void tap.test(
+  'api limits: a client that does not read its answers is closed, one that reads slowly is not',
+  async (t) => {
+    const api = await startApi(t, { limits: { stalledTimeoutMs: 2_500 } })
+    const json = { payload: 'x'.repeat(200 * 1024) }
+    for (let i = 0; i < 20; i++) await api.call('POST', '/v1/devices/d/messages', { json })
+    const stalled = await open(api.port)
+    const slow = await open(api.port)
+    for (const { socket } of [stalled, slow]) {
+      socket.pause()
+      // About 80 MB of answers: more than the buffers of both kernels.
+      socket.write(Array.from({ length: 20 }, () => request('GET', '/v1/devices/d/messages?limit=100')).join(''))
+    }
+    // Far from all of it in that time. Much slower, and its kernel would ask for more less often than that.
+    const sips = setInterval(() => {
+      slow.socket.once('data', () => slow.socket.pause())
+      slow.socket.resume()
+    }, 10)
+    t.teardown(() => clearInterval(sips))
+    await until('the stalled one to be closed', () => api.counters.connectionsEnded.stalled === 1, 10_000)
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    t.equal(api.counters.connectionsEnded.stalled, 1)
+    t.equal(slow.closed(), false)
+    stalled.socket.destroy()
+    slow.socket.destroy()
+  },
+)

@@ -223,3 +223,29 @@ void t.test('broker limits: a will is bounded as every message is', async (t) =>
   t.equal(await code(`uplink/p1/${'x'.repeat(300)}`, 1), 5)
   t.equal(node.counters.connects.will_refused, 3)
 })
+
+void t.test('broker limits: a WebSocket message in countless pieces is not kept', async (t) => {
+  const node = await startNode(t)
+  const masked = (first: number, byte: number): Buffer => Buffer.from([first, 0x81, 0, 0, 0, 0, byte])
+  const upgrade =
+    'GET /mqtt HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: mqtt\r\n\r\n'
+  const fragments = await RawClient.to(node.ws)
+  fragments.socket.removeAllListeners('data').resume() // it does not speak MQTT
+  fragments.send(Buffer.from(upgrade), masked(0x02, 0x10))
+  fragments.send(Buffer.concat(Array.from({ length: 3_000 }, () => masked(0x00, 0))))
+  await fragments.untilClosed()
+  t.match(node.counters, { protocolErrors: { bad_websocket: 1 }, closes: { protocol_error: 1 } })
+})
+
+void t.test('broker limits: pieces that a stranger has the WebSocket keep are counted as what they cost', async (t) => {
+  const node = await startNode(t, { broker: { limits: { maxStrangerBytes: 64 * 1024 } } })
+  const upgrade =
+    'GET /mqtt HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: mqtt\r\n\r\n'
+  const stranger = await RawClient.to(node.ws)
+  stranger.socket.removeAllListeners('data').resume()
+  stranger.send(Buffer.from(upgrade))
+  await until('the upgrade', () => node.counters.sockets === 1)
+  stranger.send(Buffer.from([0x02, 0xfe, 0x10, 0, 0, 0, 0, 0]), Buffer.alloc(3_000)) // of a frame of 4,096 bytes
+  await stranger.untilClosed()
+  t.equal(node.counters.closes.too_many_sockets, 1)
+})

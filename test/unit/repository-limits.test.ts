@@ -73,6 +73,7 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(bytes('request line and headers'), DEFAULT_API_LIMITS.headerMaxBytes)
   t.equal(seconds('time for them to arrive'), DEFAULT_API_LIMITS.headerTimeoutMs)
   t.equal(seconds('time for a request to arrive whole'), DEFAULT_API_LIMITS.requestTimeoutMs)
+  t.equal(seconds('no byte of an answer is read'), DEFAULT_API_LIMITS.stalledTimeoutMs)
   t.equal(seconds('idle connection'), DEFAULT_API_LIMITS.keepAliveTimeoutMs)
   t.match(page, new RegExp(`the burst is ${REQUEST_BURST_SECONDS} s`))
 

@@ -68,6 +68,9 @@ export class Subject {
         '2000/s',
         '--publish-rate-per-device',
         '2000/s',
+        // What is remembered of the canary's messages shall not grow for as long as the campaign lasts.
+        '--dedup-window',
+        '10s',
         ...(options.flags ?? []),
       ],
     })
