@@ -7,7 +7,6 @@ import type { MailboxTransportOwner } from './mailbox-transport.js'
 import type { OutputOwner } from './output.js'
 import type { OrdinaryConnection } from './pubsub/client.js'
 import type { PublishingConnection } from './publish-desk.js'
-import type { ControlConnection } from './stream/stream-control.js'
 import type { WireHandler } from './wire.js'
 
 /** What a connection is to its parts: each of them knows one of these and not the connection. */
@@ -18,7 +17,6 @@ export type ConnectionRoles = WireHandler &
   OrdinaryConnection &
   PublishingConnection &
   MailboxTransportOwner &
-  ControlConnection &
   OutputOwner &
   Stranger &
   Timed

@@ -26,7 +26,6 @@ import { Output } from './output.js'
 import { asDevicePacket } from './packets.js'
 import { OrdinaryClient } from './pubsub/client.js'
 import { PublishDesk } from './publish-desk.js'
-import { StreamControl } from './stream/stream-control.js'
 import type { Peer, Wire } from './wire.js'
 
 /** Bytes that a closed connection may still send until its other side has closed too. */
@@ -119,8 +118,7 @@ export class Connection implements ConnectionRoles {
     const shared = { device, ordinary, connection: this, counters, limits, log }
     this.#ordinary = ordinary
     this.#session = new MailboxSession({ ...shared, mailbox, clean })
-    const control = mailbox === null ? null : new StreamControl({ ...shared, ...mailbox })
-    this.#publishes = new PublishDesk({ ...shared, acl, uplink, control })
+    this.#publishes = new PublishDesk({ ...shared, acl, uplink, mailbox })
     return ordinary.open(will)
   }
 

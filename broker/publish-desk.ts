@@ -6,17 +6,18 @@ import { allows, type Acl } from '../protocol/acl.js'
 import { AnswerQueue } from './answer-queue.js'
 import type { BrokerCounters, CloseReason, ProtocolError } from './counters.js'
 import type { BrokerLimits } from './limits.js'
+import type { SessionMailbox } from './mailbox-session.js'
 import type { PublishPacket } from './packets.js'
-import type { StreamControl } from './stream/stream-control.js'
 import type { OrdinaryClient } from './pubsub/client.js'
 import { encodePuback, encodePubrec } from './pubsub/encode.js'
 import { judgePublish, type PublishDenial, type Publisher } from './publish-policy.js'
+import { StreamControl, type ControlConnection } from './stream/stream-control.js'
 import { topicExcess, type TopicExcess, type TopicLimits } from './topic-limits.js'
 import { UplinkClient, type UplinkFields } from './uplink/uplink-client.js'
 import type { UplinkWriter } from './uplink/uplink-writer.js'
 
 /** What is needed of the connection. */
-export interface PublishingConnection {
+export interface PublishingConnection extends ControlConnection {
   reply(packet: Buffer): void
   close(reason: CloseReason): void
   violated(error: ProtocolError): void
@@ -28,8 +29,8 @@ export interface PublishingConnection {
 
 export interface PublishDeskOptions {
   readonly device: string
-  /** Stream mode; null: the device has no mailbox. */
-  readonly control: Pick<StreamControl, 'accept'> | null
+  /** Null: the device has none, and so no stream mode. */
+  readonly mailbox: SessionMailbox | null
   readonly acl: Acl
   readonly ordinary: OrdinaryClient
   readonly connection: PublishingConnection
@@ -44,13 +45,15 @@ export class PublishDesk {
   readonly #publisher: Publisher
   /** Made by the first publish that is acknowledged. */
   #answers: AnswerQueue | null = null
+  /** Made by the first frame of stream mode. */
+  #control: StreamControl | null = null
   /** Made by the first uplink. */
   #uplink: UplinkClient | null = null
 
   constructor(options: PublishDeskOptions) {
     this.#options = options
-    const { device, control, acl } = options
-    this.#publisher = { device, hasMailbox: control !== null, mayPublish: (topic) => allows(acl.publish, topic) }
+    const { device, mailbox, acl } = options
+    this.#publisher = { device, hasMailbox: mailbox !== null, mayPublish: (topic) => allows(acl.publish, topic) }
   }
 
   /** So much waits for the store that nothing more should come. */
@@ -92,7 +95,10 @@ export class PublishDesk {
   }
 
   #takeControl(packet: PublishPacket, control: 'hello' | 'ack' | 'uplink'): void {
-    const frame = this.#options.control?.accept(packet, control) ?? null
+    const { mailbox } = this.#options
+    if (mailbox === null) return // the policy has refused it
+    this.#control ??= new StreamControl({ ...this.#options, ...mailbox })
+    const frame = this.#control.accept(packet, control)
     if (frame === false) return
     if (frame === null) this.#acknowledge(packet, null)
     else if (frame.payload.length > this.#options.limits.maxPayloadBytes) this.#deny(packet.topic, 'too_large')

@@ -24,7 +24,7 @@ export const COURIER_DEFAULTS = {
   maxReads: 128,
   bufferLimit: 256 * 1024,
   fullBufferMs: 10_000,
-  unackedMs: 60_000,
+  unackedMs: 100_000,
   helloMs: 10_000,
   ackDelayMs: 150,
   sweepIntervalMs: 10_000,
@@ -64,7 +64,10 @@ export interface CourierHostOptions {
   readonly bufferLimit?: number
   /** Milliseconds without a byte leaving a full buffer after which the connection is closed. Default 10,000. */
   readonly fullBufferMs?: number
-  /** Milliseconds with messages in flight and no byte from the device, until the connection is closed. Default 60,000. */
+  /**
+   * Milliseconds with messages in flight and no byte from the device, until the connection is closed. Default 100,000:
+   * longer than 1.5 times a usual keep-alive of 60 s, so that a device that is slow and lives has pinged by then.
+   */
   readonly unackedMs?: number
   /** Milliseconds that a stream device has for its hello. Default 10,000. */
   readonly helloMs?: number

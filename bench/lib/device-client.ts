@@ -2,6 +2,7 @@
 // cheapness (one read buffer for all sockets, one write per read, no streams above the socket), because it shares the
 // machine with the server that it measures.
 import { connect, type Socket } from 'node:net'
+import { StreamSide } from './stream-side.js'
 import {
   CONNACK,
   DISCONNECT,
@@ -22,6 +23,8 @@ export interface DeviceClientOptions extends ConnectOptions {
   readonly port: number
   /** Null: connect only. */
   readonly filter: string | null
+  /** The window to ask for in stream mode; null: plain mode. */
+  readonly streamWindow: number | null
 }
 
 export interface DeviceClientHandlers {
@@ -38,6 +41,7 @@ export class DeviceClient {
   readonly #options: DeviceClientOptions
   readonly #handlers: DeviceClientHandlers
   readonly #reader: PacketReader
+  readonly #stream: StreamSide | null
   #socket: Socket | null = null
   #state: 'opening' | 'ready' | 'closed' = 'opening'
   #acks: Buffer | Buffer[] | null = null
@@ -47,6 +51,8 @@ export class DeviceClient {
     this.#device = device
     this.#options = options
     this.#handlers = handlers
+    const { clientId, streamWindow } = options
+    this.#stream = streamWindow === null ? null : new StreamSide(clientId, streamWindow)
     this.#reader = new PacketReader((head, bytes, from, to) => this.#packet(head, bytes, from, to))
   }
 
@@ -96,7 +102,10 @@ export class DeviceClient {
     const acks = this.#acks
     if (acks === null) return
     this.#acks = null
-    this.#socket?.write(Array.isArray(acks) ? Buffer.concat(acks) : acks)
+    const list = Array.isArray(acks) ? acks : [acks]
+    const handled = this.#stream?.ack() ?? null
+    if (handled !== null) list.push(handled)
+    this.#socket?.write(Buffer.concat(list))
   }
 
   #packet(head: number, bytes: Uint8Array, from: number, to: number): void {
@@ -116,7 +125,13 @@ export class DeviceClient {
       else if (Array.isArray(this.#acks)) this.#acks.push(ack)
       else this.#acks = [this.#acks, ack]
     }
-    this.#handlers.message(this.#device, bytes, payload, to)
+    if (this.#stream === null) this.#handlers.message(this.#device, bytes, payload, to)
+    else this.#frame(this.#stream, bytes.subarray(payload, to))
+  }
+
+  #frame(stream: StreamSide, frame: Uint8Array): void {
+    stream.take(frame, (payload) => this.#handlers.message(this.#device, payload, 0, payload.length))
+    if (stream.broken !== null) this.#end(stream.broken)
   }
 
   #connack(code: number): void {
@@ -126,8 +141,9 @@ export class DeviceClient {
   }
 
   #suback(code: number): void {
-    if (code === 0x80) this.#end('subscription refused')
-    else this.#ready()
+    if (code === 0x80) return this.#end('subscription refused')
+    if (this.#stream !== null) this.#socket?.write(this.#stream.hello())
+    this.#ready()
   }
 
   #ready(): void {

@@ -16,6 +16,8 @@ export interface FleetOptions {
   readonly idPrefix: string
   /** The filter is this, followed by the device's name; null: no subscription. */
   readonly filterPrefix: string | null
+  /** The window that devices in stream mode ask for; null: plain mode. */
+  readonly streamWindow: number | null
   /** Password of a device; null: connect without username and password. */
   readonly password: ((id: string) => string) | null
   readonly clean: boolean
@@ -120,7 +122,7 @@ export class DeviceFleet implements DeviceClientHandlers {
   }
 
   #client(device: number): DeviceClient {
-    const { host, port, idPrefix, filterPrefix, password, clean } = this.#options
+    const { host, port, idPrefix, filterPrefix, streamWindow, password, clean } = this.#options
     const id = `${idPrefix}${device}`
     return new DeviceClient(
       device,
@@ -133,6 +135,7 @@ export class DeviceFleet implements DeviceClientHandlers {
         clean,
         keepAlive: KEEP_ALIVE_SECONDS,
         filter: filterPrefix === null ? null : `${filterPrefix}${id}`,
+        streamWindow,
       },
       this,
     )

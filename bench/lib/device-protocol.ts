@@ -15,6 +15,7 @@ export const fleetOrder: Decoder<FleetOrder> = object({
   count: number,
   idPrefix: string,
   filterPrefix: nullable(string),
+  streamWindow: nullable(number),
   clean: boolean,
   concurrency: number,
   tokenSecret: nullable(string),

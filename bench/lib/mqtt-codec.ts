@@ -61,6 +61,10 @@ export const encodePublishHead = (topic: string, payloadBytes: number): Buffer =
   return Buffer.concat([Buffer.from([0x32]), remainingLength(name.length + 2 + payloadBytes), name])
 }
 
+/** A whole PUBLISH with QoS 0. */
+export const encodePublish = (topic: string, payload: Uint8Array): Buffer =>
+  packet(0x30, Buffer.concat([text(topic), payload]))
+
 /** PUBACKs are the same four bytes every time, so each is made once. Never written to after that. */
 const pubacks: Array<Buffer | undefined> = []
 export function encodePuback(packetId: number): Buffer {

@@ -23,16 +23,22 @@ export interface HttpShape {
   readonly rate: number
 }
 
-/** Devices of the product, plain mode. */
-export function postriderDevices(server: Postrider, shape: LoadShape, first = 0): DevicesOptions {
+/** Devices of the product: in plain mode, or in stream mode with this window. */
+export function postriderDevices(
+  server: Postrider,
+  shape: LoadShape,
+  first = 0,
+  streamWindow: number | null = null,
+): DevicesOptions {
   return {
     host: server.host,
     port: server.ports.mqtt,
     first,
     count: shape.devices,
     idPrefix: ID_PREFIX,
-    filterPrefix: 'inbox/',
-    clean: false,
+    filterPrefix: streamWindow === null ? 'inbox/' : 'stream/',
+    streamWindow,
+    clean: streamWindow !== null,
     concurrency: OPENING_AT_ONCE,
     tokenSecret: server.tokenSecret,
     processes: shape.deviceProcesses,
@@ -77,6 +83,7 @@ export function brokerDevices(broker: Mosquitto, shape: LoadShape): DevicesOptio
     count: shape.devices,
     idPrefix: ID_PREFIX,
     filterPrefix: BROKER_TOPICS,
+    streamWindow: null,
     clean: false,
     concurrency: OPENING_AT_ONCE,
     tokenSecret: null,

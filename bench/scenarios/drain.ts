@@ -8,11 +8,14 @@ import {
   dataRootOption,
   durabilityOption,
   payloadOption,
+  profileFlags,
+  profileOption,
   roundsOption,
 } from '../lib/load-options.js'
 import { nowMicros } from '../lib/marks.js'
 import { median, rounded } from '../lib/numbers.js'
-import { integer, type Values } from '../lib/options.js'
+import { choice, integer, type Values } from '../lib/options.js'
+import { cpuSeconds } from '../lib/proc-stats.js'
 import { Producer } from '../lib/producers.js'
 import { defineScenario } from '../lib/scenario.js'
 import { startPostrider, type Postrider } from '../lib/server.js'
@@ -20,6 +23,8 @@ import { postriderDevices, postriderOrder, type HttpShape } from '../lib/systems
 import type { Scope } from '../lib/scope.js'
 
 const spec = {
+  mode: choice('plain', ['plain', 'stream'], 'how the one device gets its messages'),
+  window: integer(1024, 1, 1024, 'window that it asks for in stream mode'),
   pending: integer(100_000, 1000, 1_000_000, 'backlog of the one device'),
   inboxMax: integer(200_000, 1000, 2_000_000, 'cap of an inbox, messages'),
   orderPending: integer(10_000, 100, 1_000_000, 'backlog of the order check'),
@@ -33,6 +38,7 @@ const spec = {
   durability: durabilityOption,
   rounds: roundsOption,
   dataRoot: dataRootOption,
+  profile: profileOption,
 }
 type DrainOptions = Values<typeof spec>
 
@@ -44,6 +50,8 @@ const HEAD_START_MS = 500
 interface DrainRound {
   /** From the device's connect to its last message. */
   readonly drainedPerSecond: number
+  /** The server's processor time during it, for each message. */
+  readonly cpuMicrosPerMessage: number
   readonly fillPerSecond: number
   /** Messages that were pushed during the order check, beside the backlog. */
   readonly pushedMeanwhile: number
@@ -64,7 +72,8 @@ class Backlog {
   constructor(scope: Scope, server: Postrider, options: DrainOptions) {
     this.#server = server
     this.#options = options
-    this.device = new Devices(scope, postriderDevices(server, { ...this.#shape(0), deviceProcesses: 1 }))
+    const window = options.mode === 'stream' ? options.window : null
+    this.device = new Devices(scope, postriderDevices(server, { ...this.#shape(0), deviceProcesses: 1 }, 0, window))
     this.producer = new Producer(scope, { firstDevice: 0, devices: 1 })
   }
 
@@ -142,9 +151,16 @@ async function checkOrder(backlog: Backlog, options: DrainOptions): Promise<numb
   return pushed
 }
 
-async function measure(backlog: Backlog, others: Others, options: DrainOptions): Promise<DrainRound> {
+async function measure(
+  server: Postrider,
+  backlog: Backlog,
+  others: Others,
+  options: DrainOptions,
+): Promise<DrainRound> {
   const fillPerSecond = await backlog.fill(options.pending)
+  const before = cpuSeconds(server.pid)
   const drainedPerSecond = await backlog.drain(options.pending)
+  const cpu = cpuSeconds(server.pid) - before
   await backlog.device.close()
 
   await others.devices.read()
@@ -163,6 +179,7 @@ async function measure(backlog: Backlog, others: Others, options: DrainOptions):
   const pushedMeanwhile = await checkOrder(backlog, options)
   return {
     drainedPerSecond: rounded(drainedPerSecond),
+    cpuMicrosPerMessage: rounded((cpu / options.pending) * 1e6, 1),
     fillPerSecond: rounded(fillPerSecond),
     pushedMeanwhile,
     othersAloneMs: alone.summary(),
@@ -178,13 +195,13 @@ export const drain = defineScenario(
   spec,
   async (options, { scope, say }) => {
     const flags = ['--inbox-max', String(options.inboxMax), '--inbox-max-bytes', '1GiB']
-    const server = await startPostrider(scope, { ...options, flags })
+    const server = await startPostrider(scope, { ...options, flags, nodeFlags: profileFlags(options.profile) })
     const backlog = new Backlog(scope, server, options)
     const others = new Others(scope, server, options)
     await others.devices.open()
     const rounds: DrainRound[] = []
     for (let round = 1; round <= options.rounds; round++) {
-      const result = await measure(backlog, others, options)
+      const result = await measure(server, backlog, others, options)
       rounds.push(result)
       say(`round ${round}: drained ${result.drainedPerSecond}/s, others' p99 ${result.p99DifferenceMs} ms more`)
     }
@@ -196,6 +213,7 @@ export const drain = defineScenario(
       clean: isClean(verdict),
       report: {
         medianDrainedPerSecond: median(rounds.map((round) => round.drainedPerSecond)),
+        medianCpuMicrosPerMessage: median(rounds.map((round) => round.cpuMicrosPerMessage)),
         medianP99DifferenceMs: rounded(median(rounds.map((round) => round.p99DifferenceMs)), 3),
         ...verdict,
         rounds,

@@ -96,6 +96,7 @@ function runOfAedes(options: IdleOptions, { scope }: ScenarioContext): Promise<I
       count: options.devices,
       idPrefix: 'd',
       filterPrefix: 'inbox/',
+      streamWindow: null,
       clean: options.clean === 'true',
       concurrency: 64,
       tokenSecret: null,

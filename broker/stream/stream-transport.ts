@@ -17,9 +17,9 @@ import type { LateWriter, Output } from '../output.js'
 import type { FramePackets, PendingMessage } from './frame-packets.js'
 
 /** Bytes of a data frame that the server makes, if the device takes so much. Larger ones would save little. */
-const FRAME_BYTES = 64 * 1024
+export const FRAME_BYTES = 64 * 1024
 /** Frames that a device may leave without PUBACK. Far more than a window and its gaps make. */
-const UNRECEIVED_MAX = 4_096
+export const UNRECEIVED_MAX = 4_096
 
 /** An encoded frame, or a message that will be in one. */
 type Pending = Uint8Array | PendingMessage

@@ -3,6 +3,7 @@ import { DEFAULT_BROKER_LIMITS, PACKETS_PER_TURN, SLOWEST_BYTES_PER_SECOND } fro
 import { DEFAULT_PUBSUB_LIMITS } from '../../broker/pubsub/limits.js'
 import { nodeLimits } from '../../cli/compose-limits.js'
 import { loadServerConfig } from '../../core/config/load-server-config.js'
+import { FRAME_BYTES, UNRECEIVED_MAX } from '../../broker/stream/stream-transport.js'
 import { UPLINK_LANE_BYTES } from '../../broker/uplink/uplink-lane.js'
 import { settingName } from '../../core/config/option.js'
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
@@ -108,6 +109,9 @@ await tap.test('limits: docs/limits.md gives the bounds that are not settings', 
   t.equal(bytes('bytes buffered for one connection'), COURIER_DEFAULTS.bufferLimit)
   t.equal(seconds('full buffer from which no byte leaves'), COURIER_DEFAULTS.fullBufferMs)
   t.equal(seconds('no byte from a device with messages in flight'), COURIER_DEFAULTS.unackedMs)
+  t.equal(seconds('no hello from a device in stream mode'), COURIER_DEFAULTS.helloMs)
+  t.equal(bytes('a data frame with more than one message'), FRAME_BYTES)
+  t.equal(count('frames that a device leaves without PUBACK'), UNRECEIVED_MAX)
   const broker = DEFAULT_BROKER_LIMITS
   t.equal(count('sockets that have not sent their whole CONNECT'), broker.maxStrangers)
   t.equal(bytes('bytes kept for those, all together'), broker.maxStrangerBytes)
