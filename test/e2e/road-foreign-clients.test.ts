@@ -146,25 +146,29 @@ void t.test('foreign clients: mosquitto_sub killed in between gets it again with
   )
 })
 
-void t.test('foreign clients: mosquitto_pub may not publish, and nobody receives it', needsMosquitto, async (t) => {
-  const server = await TestServer.start(t)
-  const witness = await mosquitto(t, server, 'sub', 'witness', ['-t', 'inbox/witness', '-q', '1', '-C', '1'])
-  await until('the witness', async () => (await statusOf(server, 'witness'))['online'] === true)
-  for (const topic of ['inbox/witness', 'inbox/phone', 'uplink/phone/a', '$SYS/a', 'a/b']) {
-    const pub = await mosquitto(t, server, 'pub', 'phone', ['-t', topic, '-m', 'forged', '-q', '1'])
-    // It comes back by itself for ever, and never gets its PUBACK.
-    const before = await metric(server, 'mqtt_publishes_denied_total')
-    await until(`${topic} to be denied`, async () => (await metric(server, 'mqtt_publishes_denied_total')) > before)
-    t.not((await pub.kill('SIGKILL')).code, 0, topic)
-  }
-  const versions = ['-V', 'mqttv5']
-  const five = await mosquitto(t, server, 'pub', 'phone', [...versions, '-t', 'a', '-m', 'x'])
-  t.not((await five.exited).code, 0)
-  t.match(five.stderr, /protocol version/i)
-  await push(server, 'witness', ['real'])
-  t.same(await witness.exited, { code: 0, signal: null })
-  t.same(lines(witness), ['inbox/witness real'])
-})
+void t.test(
+  'foreign clients: mosquitto_pub may not publish what no grant opens, and nobody receives it',
+  needsMosquitto,
+  async (t) => {
+    const server = await TestServer.start(t)
+    const witness = await mosquitto(t, server, 'sub', 'witness', ['-t', 'inbox/witness', '-q', '1', '-C', '1'])
+    await until('the witness', async () => (await statusOf(server, 'witness'))['online'] === true)
+    for (const topic of ['inbox/witness', 'inbox/phone', 'uplink/witness/a', '$SYS/a', 'a/b']) {
+      const pub = await mosquitto(t, server, 'pub', 'phone', ['-t', topic, '-m', 'forged', '-q', '1'])
+      // It comes back by itself for ever, and never gets its PUBACK.
+      const before = await metric(server, 'mqtt_publishes_denied_total')
+      await until(`${topic} to be denied`, async () => (await metric(server, 'mqtt_publishes_denied_total')) > before)
+      t.not((await pub.kill('SIGKILL')).code, 0, topic)
+    }
+    const versions = ['-V', 'mqttv5']
+    const five = await mosquitto(t, server, 'pub', 'phone', [...versions, '-t', 'a', '-m', 'x'])
+    t.not((await five.exited).code, 0)
+    t.match(five.stderr, /protocol version/i)
+    await push(server, 'witness', ['real'])
+    t.same(await witness.exited, { code: 0, signal: null })
+    t.same(lines(witness), ['inbox/witness real'])
+  },
+)
 
 interface Library {
   readonly client: MqttClient
