@@ -29,7 +29,7 @@ interface Client {
   requests: number
   known: boolean
   /** The last request that came. */
-  last: IncomingMessage | null
+  last: { readonly request: IncomingMessage; readonly response: ServerResponse } | null
   /** To be done when no more than `left` of them are not answered. */
   afterwards: { readonly left: number; readonly next: () => void } | null
 }
@@ -123,14 +123,17 @@ export class HttpDoor {
   }
 
   /**
-   * Calls `next` once every request of the connection that has come whole is answered; never if it ends before. False: it was
-   * asked for this connection already, and nothing is done.
+   * Calls `next` once every request of the connection that has come whole is answered; never if it ends before. `answered`: one
+   * that has not come whole has its answer already, and must not get another: a proxy would take that for the answer to the
+   * next request. False: it was asked for this connection already, and nothing is done.
    */
-  afterAnswers(socket: Duplex, next: () => void): boolean {
+  afterAnswers(socket: Duplex, next: (answered: boolean) => void): boolean {
     const client = this.#clients.get(socket)
-    const left = client?.last?.complete === false ? 1 : 0
-    if (client === undefined || client.requests <= left) next()
-    else if (client.afterwards === null) client.afterwards = { left, next }
+    const half = client?.last !== null && client?.last.request.complete === false ? client.last : null
+    const left = half === null ? 0 : 1
+    const call = (): void => next(half?.response.headersSent === true)
+    if (client === undefined || client.requests <= left) call()
+    else if (client.afterwards === null) client.afterwards = { left, next: call }
     else return false
     return true
   }
@@ -179,7 +182,7 @@ export class HttpDoor {
       socket.destroy()
       return false
     }
-    client.last = request
+    client.last = { request, response }
     if (client.requests++ === 0) {
       this.#newcomers.leave(socket)
       this.#known.leave(socket)
@@ -187,6 +190,7 @@ export class HttpDoor {
     response.once('close', () => {
       client.known ||= response.statusCode < 400 && request.url?.startsWith(NEEDS_KEY) === true
       client.requests--
+      if (request.complete && client.last?.request === request) client.last = null
       if (socket.destroyed) return
       if (client.afterwards !== null && client.requests <= client.afterwards.left) client.afterwards.next()
       if (client.requests > 0) return

@@ -130,8 +130,9 @@ export function answerClientErrors(
             body: JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status }),
           }
     // Not before the requests in front of it are answered: the client would take it for the answer to the first of them.
-    const first = door.afterAnswers(socket, () => {
-      if (socket.writable) socket.end(answerText(problem))
+    const first = door.afterAnswers(socket, (answered) => {
+      if (answered) socket.end()
+      else if (socket.writable) socket.end(answerText(problem))
     })
     // Node tells a late request again and again.
     if (first) counters.requestsUnread[counts]++
