@@ -101,7 +101,7 @@ export class Client implements AsyncIterable<Message> {
   /**
    * Sends to the backend. Resolves when the server has stored it. Until then it is kept in the storage, and sent on the next
    * connection, also after a restart. Rejects with PostriderError: `bad_option`, `payload_too_large`, `uplink_full`,
-   * `uplink_dropped`, `closed` (it stays in a storage that does not forget), or the error that ended the client; or with the
+   * `uplink_dropped`, `uplink_refused`, `closed` (it stays in a storage that does not forget), or the error that ended the client; or with the
    * reason of the signal.
    */
   async send(channel: string, payload: unknown, options: SendOptions = {}): Promise<void> {
@@ -310,6 +310,7 @@ export class Client implements AsyncIterable<Message> {
     this.#pull?.end(error)
     let last = error
     if (parts !== null) {
+      if (error?.code === 'protocol_error') parts.uplink.condemn()
       parts.uplink.close(error ?? new PostriderError('closed'))
       // A handler that still runs has had its time; what it does from now on is not recorded.
       void parts.inbox.stop()

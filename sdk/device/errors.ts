@@ -50,6 +50,7 @@ export const SDK_ERRORS = {
   // Uplink.
   uplink_full: { terminal: false, title: 'The uplink queue is full' },
   uplink_dropped: { terminal: false, title: 'The uplink was dropped from the full queue to make room' },
+  uplink_refused: { terminal: false, title: 'The server ended the connection for good while it worked on this uplink' },
   payload_too_large: { terminal: false, title: 'The payload is over the limit' },
 } as const satisfies Record<string, SdkErrorInfo>
 

@@ -167,3 +167,15 @@ void t.test('SDK uplink: a storage that fails ends the client, and the promise',
   t.equal(await outcome(rig.client.send('c', 'x')), 'storage_failed')
   t.equal(rig.ended?.code, 'storage_failed')
 })
+
+void t.test('SDK uplink: one over which the server ends the connection for good is given up', async (t) => {
+  const storage = new TestStorage()
+  const rig = await new ClientRig({ storage }).live()
+  rig.world.now.answers = false
+  const sent = ['a', 'b'].map((id) => rig.client.send('c', 'x', { id }))
+  await settle()
+  rig.world.now.bye('protocol_error')
+  t.same(await Promise.all(sent.map(outcome)), ['uplink_refused', 'protocol_error'])
+  const next = await new ClientRig({ storage }).live()
+  t.same(ids(next), ['b'])
+})

@@ -83,6 +83,8 @@ export class UplinkQueue {
   #fruitless = 0
   #confirmedOne = false
   #cancelPause: (() => void) | null = null
+  /** The first one that was not confirmed when the last connection ended. */
+  #suspect: Item | null = null
   #closed: PostriderError | null = null
 
   constructor(settings: UplinkSettings, deps: UplinkDeps) {
@@ -127,12 +129,31 @@ export class UplinkQueue {
     this.#cancelPause = null
     if (this.#inFlight > 0) this.#fruitless = this.#confirmedOne ? 0 : this.#fruitless + 1
     this.#inFlight = 0
-    for (const item of this.#items.values()) item.inFlight = false
+    this.#suspect = null
+    for (const item of this.#items.values()) {
+      if (item.inFlight) this.#suspect ??= item
+      item.inFlight = false
+    }
+  }
+
+  /**
+   * The server ended the connection for good, over something that this client sent. An uplink that it was working on may have been
+   * that (another one under an id that it knows, or one that is too large): it is given up, or it would be the end of every
+   * client after this one too.
+   */
+  condemn(): void {
+    const suspect = this.#suspect
+    if (suspect === null) return
+    this.#suspect = null
+    this.#remove(suspect)
+    const error = new PostriderError('uplink_refused', `id ${suspect.uplink.id}`)
+    for (const { reject } of suspect.waiters.splice(0)) reject(error)
+    this.#deps.dropped(error)
   }
 
   /** Nothing more is sent. What waits stays in the storage. */
   close(error: PostriderError): void {
-    this.disconnected()
+    if (this.#send !== null) this.disconnected()
     this.#closed = error
     for (const item of this.#items.values()) for (const { reject } of item.waiters.splice(0)) reject(error)
   }
