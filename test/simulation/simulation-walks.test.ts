@@ -44,7 +44,7 @@ void t.test('simulation: random walks notice mistakes too', async (t) => {
       const random = seeded(seed)
       return walk(new Simulation(randomScenario(random), rules), random, STEPS).violation !== null
     }
-    while (seed < 600 && !notices()) seed++
-    t.ok(seed < 600, `${name}: by walk ${seed}`)
+    while (seed < 6_000 && !notices()) seed++
+    t.ok(seed < 6_000, `${name}: by walk ${seed}`)
   }
 })
