@@ -41,6 +41,8 @@ interface Level {
 interface Report {
   readonly name?: unknown
   readonly fullname?: unknown
+  /** Of a start or an end: how deep it is. */
+  readonly level?: unknown
   readonly ok?: unknown
   readonly skip?: unknown
   readonly diag?: unknown
@@ -94,8 +96,10 @@ export function countResults(jsonStream: string): Counts {
       if (level !== undefined) level.subtests++
       stack.push({ subtests: 0, failures: '', skips: [], failedBefore: failed.length })
     } else if (kind === 'end') {
-      stack.pop()
-      if (level !== undefined && stack.length > 0) end(report, level)
+      // A title with a `#` in it has no event of its end: whatever is deeper than what ends here has ended before.
+      if (typeof report.level === 'number') stack.length = Math.min(stack.length, report.level + 1)
+      const ended = stack.pop()
+      if (ended !== undefined && stack.length > 0) end(report, ended)
       complete = stack.length === 0
     } else if (kind === 'fail' && level !== undefined) {
       level.failures += `${textOf(report.name)} ${JSON.stringify(report.diag ?? null)}\n`

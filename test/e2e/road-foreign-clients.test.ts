@@ -154,9 +154,9 @@ void t.test(
     const witness = await mosquitto(t, server, 'sub', 'witness', ['-t', 'inbox/witness', '-q', '1', '-C', '1'])
     await until('the witness', async () => (await statusOf(server, 'witness'))['online'] === true)
     for (const topic of ['inbox/witness', 'inbox/phone', 'uplink/witness/a', '$SYS/a', 'a/b']) {
-      const pub = await mosquitto(t, server, 'pub', 'phone', ['-t', topic, '-m', 'forged', '-q', '1'])
-      // It comes back by itself for ever, and never gets its PUBACK.
       const before = await metric(server, 'mqtt_publishes_denied_total')
+      // It comes back by itself for ever, and never gets its PUBACK.
+      const pub = await mosquitto(t, server, 'pub', 'phone', ['-t', topic, '-m', 'forged', '-q', '1'])
       await until(`${topic} to be denied`, async () => (await metric(server, 'mqtt_publishes_denied_total')) > before)
       t.not((await pub.kill('SIGKILL')).code, 0, topic)
     }

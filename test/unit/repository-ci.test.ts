@@ -40,6 +40,18 @@ await tap.test('CI counts: a file that crashed or timed out is a failure althoug
   t.equal(failed.length, 1)
 })
 
+await tap.test('CI counts: a test whose end is not told ends with its file', async (t) => {
+  const file: readonly Event[] = [
+    ['start', { name: 'file', level: 1 }],
+    ['start', { name: 'a \\# b', level: 2 }],
+    pass,
+    ['pass', { ok: true, name: 'a # b', closingTestPoint: true }],
+    ...scope('file > last', true, [pass], { level: 2 }),
+    ['end', { fullname: 'file', ok: true, level: 1 }],
+  ]
+  t.match(countResults(whole(file)), { failed: [], skipped: [] })
+})
+
 await tap.test('CI counts: a test is skipped as a whole, from inside, or with its file', async (t) => {
   const group = [
     ...scope('file > g > ran', true, [pass]),
