@@ -25,7 +25,7 @@ export type PublishDenial =
   | 'foreign'
   /** Begins with a mailbox level and is nothing that is published to. */
   | 'reserved'
-  /** `$SYS` and every other `$` topic. */
+  /** `$SYS` or `$share` at the first level. */
   | 'system'
   | 'no_grant'
   | 'malformed'

@@ -3,23 +3,27 @@
 //
 // A grant's filter means what MQTT says it means, with one rule of ours on top: a filter that begins with a wildcard never
 // matches a mailbox topic (`inbox/…`, `stream/…`, `uplink/…`), as it never matches one that begins with `$` [MQTT-4.7.2-1].
-// So `#` is a legal grant: all ordinary topics, nobody's mailbox.
+// So `#` is a legal grant: all ordinary topics but those with a `$`, nobody's mailbox. `$x/#` is one too: a server should keep
+// clients from exchanging messages there (section 4.7.2), so it has to be said by its name.
 
 import { classifyFilter, classifyTopic, isReservedLevel, type FilterKind } from './topics.js'
 import { utf8Length } from './utf8-length.js'
 
 export interface Acl {
-  /** Filters: a topic that one of them matches may be published to. */
-  readonly publish: readonly string[]
-  /** Filters: a filter that one of them covers may be subscribed to. */
-  readonly subscribe: readonly string[]
+  /** A topic that one of them matches may be published to. */
+  readonly publish: Granted
+  /** A filter that one of them covers may be subscribed to. */
+  readonly subscribe: Granted
 }
+
+/** Filters. `everything`: every ordinary topic, those that begin with `$` too, for which there is no filter. */
+export type Granted = readonly string[] | 'everything'
 
 /** A token without `acl`. */
 export const NO_GRANTS: Acl = { publish: [], subscribe: [] }
 
 /** `--auth none`: every ordinary topic. */
-export const ALL_GRANTS: Acl = { publish: ['#'], subscribe: ['#'] }
+export const ALL_GRANTS: Acl = { publish: 'everything', subscribe: 'everything' }
 
 /** Filters in one list: each PUBLISH and SUBSCRIBE is compared with all of them. */
 export const ACL_FILTERS_MAX = 100
@@ -36,7 +40,7 @@ const MAILBOXES = 'inbox, stream and uplink cannot be granted'
 const PROBLEMS: Readonly<Record<FilterKind['kind'], string | null>> = {
   ordinary: null,
   malformed: 'not an MQTT filter',
-  system: 'a filter that begins with $ cannot be granted',
+  system: '$SYS and $share cannot be granted',
   mailbox: MAILBOXES,
   reserved: MAILBOXES,
 }
@@ -83,16 +87,16 @@ function readFilters(key: string, list: unknown): { readonly filters: readonly s
 type AclProblem = Extract<AclVerdict, { ok: false }>
 const bad = (path: string, problem: string): AclProblem => ({ ok: false, path, problem })
 
-/** True when one of `granted` matches `topic`. Never true for a mailbox topic, one that begins with `$`, or no topic at all. */
-export function allows(granted: readonly string[], topic: string): boolean {
+/** True when one of `granted` matches `topic`. Never true for a topic of a mailbox or of the system, or no topic at all. */
+export function allows(granted: Granted, topic: string): boolean {
   if (granted.length === 0 || classifyTopic(topic).kind !== 'ordinary') return false
-  return granted.some((filter) => matches(filter, topic))
+  return granted === 'everything' || granted.some((filter) => matches(filter, topic))
 }
 
 /** True when one of `granted` covers `filter` on its own. Never true for what is not an ordinary filter. */
-export function grants(granted: readonly string[], filter: string): boolean {
+export function grants(granted: Granted, filter: string): boolean {
   if (granted.length === 0 || classifyFilter(filter).kind !== 'ordinary') return false
-  return granted.some((grant) => covers(grant, filter))
+  return granted === 'everything' || granted.some((grant) => covers(grant, filter))
 }
 
 /** Whether a well-formed filter matches a well-formed topic: [MQTT-4.7.1-2], [MQTT-4.7.1-3], and the rule at the top. */

@@ -6,6 +6,12 @@ import { utf8Length } from './utf8-length.js'
 /** First levels that belong to mailboxes; a filter that begins with one literally is a mailbox filter. */
 const RESERVED = new Set(['inbox', 'stream', 'uplink'])
 
+/**
+ * First levels of the system: what a broker says of itself, and shared subscriptions. Others that begin with `$` are ordinary
+ * ones that no leading wildcard matches [MQTT-4.7.2-1].
+ */
+const SYSTEM = new Set(['$SYS', '$share'])
+
 /** True for the first levels that belong to mailboxes and uplink. */
 export const isReservedLevel = (level: string): boolean => RESERVED.has(level)
 
@@ -24,7 +30,7 @@ export type FilterKind =
   | { readonly kind: 'mailbox'; readonly mode: MailboxMode; readonly device: string }
   /** Begins with a mailbox level but is none of the accepted forms: refuse. */
   | { readonly kind: 'reserved' }
-  /** `$SYS…`, `$share…` or any other `$` topic: refuse. */
+  /** `$SYS` or `$share` at the first level: refuse. */
   | { readonly kind: 'system' }
   /** Ordinary pub/sub, if a grant covers it. */
   | { readonly kind: 'ordinary' }
@@ -68,9 +74,9 @@ export function isUplinkChannel(channel: string): boolean {
 /** What a SUBSCRIBE filter is. */
 export function classifyFilter(filter: string): FilterKind {
   if (!isValidFilter(filter)) return { kind: 'malformed' }
-  if (filter.startsWith('$')) return { kind: 'system' }
   const levels = filter.split('/')
   const [first = '', device = '', last] = levels
+  if (SYSTEM.has(first)) return { kind: 'system' }
   if (!RESERVED.has(first)) return { kind: 'ordinary' }
   if (device === '' || device === '+' || device === '#') return { kind: 'reserved' }
   if (first === 'inbox' && levels.length === 2) return { kind: 'mailbox', mode: 'plain', device }
@@ -92,9 +98,9 @@ export type TopicKind =
 /** What the topic of a PUBLISH (or of a will) is. */
 export function classifyTopic(topic: string): TopicKind {
   if (!isValidTopic(topic)) return { kind: 'malformed' }
-  if (topic.startsWith('$')) return { kind: 'system' }
   const levels = topic.split('/')
   const [first = '', device = '', third] = levels
+  if (SYSTEM.has(first)) return { kind: 'system' }
   if (!RESERVED.has(first)) return { kind: 'ordinary' }
   if (device === '') return { kind: 'reserved' }
   if (first === 'uplink' && levels.length >= 3) {

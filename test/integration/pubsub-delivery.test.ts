@@ -73,7 +73,7 @@ void t.test(
   },
 )
 
-void t.test('pubsub: $ topics cannot be published to, and wildcards match no mailbox', async (t) => {
+void t.test('pubsub: topics of the system cannot be published to, and wildcards match no mailbox', async (t) => {
   const node = await startNode(t, OPEN)
   const spy = await PubSubClient.connect(node.mqtt, 'spy')
   t.same(
@@ -87,13 +87,43 @@ void t.test('pubsub: $ topics cannot be published to, and wildcards match no mai
   await phone.publish('a/b', 'open', { qos: 1 })
   await spy.received(1)
   t.same(spy.outline, ['a/b open 1'])
-  for (const topic of ['$SYS/x', '$x', 'inbox/phone', 'stream/spy', 'uplink/phone/a']) {
+  for (const topic of ['$SYS/x', '$share/g/a', 'inbox/phone', 'stream/spy', 'uplink/phone/a']) {
     const client = await PubSubClient.connect(node.mqtt, 'bad')
     client.send(topic, 'x', { qos: 1 })
     await client.raw.untilClosed()
   }
   await spy.caughtUp()
   t.equal(spy.messages.length, 1)
+})
+
+void t.test('pubsub: no filter that begins with a wildcard matches a $ topic [MQTT-4.7.2-1]', async (t) => {
+  const node = await startNode(t, OPEN)
+  const spy = await PubSubClient.connect(node.mqtt, 'spy', { clean: false })
+  t.same(await spy.subscribe('#', '+/+', '+/#', '+/a', '+'), [1, 1, 1, 1, 1])
+  const named = await PubSubClient.connect(node.mqtt, 'named')
+  t.same(await named.subscribe('$x/+', '$x/a/#', '$', '$x'), [1, 1, 1, 1])
+  const publisher = await PubSubClient.connect(node.mqtt, 'publisher', {
+    will: { topic: '$x/will', payload: Buffer.from('will'), qos: 1, retain: true },
+  })
+  for (const [i, topic] of ['$x/a', '$', '$x'].entries()) {
+    await publisher.publish(topic, String(i), { qos: 1, retain: true })
+  }
+  publisher.raw.socket.destroy()
+  await named.received(4)
+  t.same(named.texts, ['0', '1', '2', 'will'])
+  t.equal(node.pubsubCounters.retained, 4)
+  // Live, retained, and queued for a session that is away: nothing of it.
+  t.same(await spy.subscribe('#', '+/+', '+'), [1, 1, 1])
+  await spy.caughtUp()
+  t.same(spy.messages, [])
+  await spy.disconnect()
+  const other = await PubSubClient.connect(node.mqtt, 'other')
+  await other.publish('$x/a', 'away', { qos: 1 })
+  await other.publish('x/a', 'open', { qos: 1 })
+  const back = await PubSubClient.connect(node.mqtt, 'spy', { clean: false })
+  await back.received(1)
+  await back.caughtUp()
+  t.same(back.texts, ['open'])
 })
 
 void t.test(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import {
   ACL_FILTER_MAX_BYTES,
   ACL_FILTERS_MAX,
@@ -12,6 +12,7 @@ import {
   matches,
   NO_GRANTS,
   readAcl,
+  type Granted,
 } from '../../protocol/acl.js'
 import { classifyTopic, isValidFilter, isValidTopic } from '../../protocol/topics.js'
 
@@ -144,8 +145,36 @@ void t.test('acl: covering, filter by filter', async (t) => {
   )
 })
 
-void t.test('acl: no grant reaches a mailbox, an uplink or a $ topic, whatever it says', async (t) => {
-  const everything = ['#', '+/#', 'inbox/#', 'inbox/+', 'stream/+', 'uplink/#', '$SYS/#', '$share/g/#', '+/+/+']
+void t.test('acl: no grant reaches a mailbox, an uplink or a topic of the system, whatever it says', async (t) => {
+  const filters = ['#', '+/#', 'inbox/#', 'inbox/+', 'stream/+', 'uplink/#', '$SYS/#', '$share/g/#', '+/+/+', '$x/#']
+  for (const everything of [filters, 'everything'] as const) reachesNoMailbox(t, everything)
+  for (const malformed of ['', 'a\0', 'a/#/b', 'a+']) {
+    t.notOk(allows(['#'], malformed))
+    t.notOk(grants(['#'], malformed))
+    t.notOk(allows('everything', malformed))
+    t.notOk(grants('everything', malformed))
+  }
+  t.notOk(allows(['#'], 'a/+'), 'nobody publishes to a filter')
+  fc.assert(
+    fc.property(fc.array(anyFilter, { maxLength: 4 }), anyTopic, (granted, topic) => {
+      if (allows(granted, topic)) assert.equal(classifyTopic(topic).kind, 'ordinary')
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+void t.test('acl: other $ topics are granted by their name alone, or with everything', async (t) => {
+  for (const wildcard of ['#', '+/#', '+/x', '+']) {
+    t.notOk(allows([wildcard], '$x/x') || allows([wildcard], '$x'), wildcard)
+    t.notOk(grants([wildcard], '$x/#') || grants([wildcard], '$x/x') || grants([wildcard], '$x'), wildcard)
+  }
+  t.same(readAcl({ subscribe: ['$x/#'] }), { ok: true, acl: { publish: [], subscribe: ['$x/#'] } })
+  t.ok(allows(['$x/#'], '$x/a') && allows(['$x/#'], '$x') && grants(['$x/#'], '$x/+'))
+  t.notOk(allows(['$x/#'], '$y') || grants(['$x/#'], '$xy/#') || grants(['$x/#'], '#'))
+  t.ok(allows('everything', '$x/a') && grants('everything', '$x/#') && grants('everything', '#'))
+})
+
+function reachesNoMailbox(t: Test, everything: Granted): void {
   for (const topic of [
     'inbox/p',
     'inbox/p/1',
@@ -155,6 +184,7 @@ void t.test('acl: no grant reaches a mailbox, an uplink or a $ topic, whatever i
     'uplink/p/c',
     'uplink',
     '$SYS/x',
+    '$share/g/a',
   ]) {
     t.notOk(allows(everything, topic), topic)
   }
@@ -170,18 +200,7 @@ void t.test('acl: no grant reaches a mailbox, an uplink or a $ topic, whatever i
   ]) {
     t.notOk(grants(everything, filter), filter)
   }
-  for (const malformed of ['', 'a\0', 'a/#/b', 'a+']) {
-    t.notOk(allows(['#'], malformed))
-    t.notOk(grants(['#'], malformed))
-  }
-  t.notOk(allows(['#'], 'a/+'), 'nobody publishes to a filter')
-  fc.assert(
-    fc.property(fc.array(anyFilter, { maxLength: 4 }), anyTopic, (granted, topic) => {
-      if (allows(granted, topic)) assert.equal(classifyTopic(topic).kind, 'ordinary')
-    }),
-    { numRuns: 2_000 },
-  )
-})
+}
 
 void t.test('acl: one grant must cover, several do not add up', async (t) => {
   t.ok(grants(['x', 'a/+'], 'a/b'))

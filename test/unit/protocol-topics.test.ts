@@ -67,9 +67,20 @@ t.test('topics: a filter that begins with a mailbox level and is no form of it i
   for (const filter of [...filters, ...more]) t.strictSame(classifyFilter(filter), { kind: 'reserved' }, filter)
 })
 
-t.test('topics: filters on $ topics are refused, also shared ones', async (t) => {
-  for (const filter of ['$SYS', '$SYS/#', '$SYS/+/new/clients', '$share/g/a', '$', '$queue/a', '$share/g/inbox/d']) {
+t.test('topics: filters on the system and shared ones are refused, other $ topics are ordinary', async (t) => {
+  for (const filter of [
+    '$SYS',
+    '$SYS/#',
+    '$SYS/+/new/clients',
+    '$share/g/a',
+    '$share',
+    '$share//a',
+    '$share/g/inbox/d',
+  ]) {
     t.strictSame(classifyFilter(filter), { kind: 'system' }, filter)
+  }
+  for (const filter of ['$', '$/x', '$x', '$x/#', '$x/+', '$queue/inbox/d', '$SYSTEM/#', '$sys/x', '$shared/g/a']) {
+    t.strictSame(classifyFilter(filter), { kind: 'ordinary' }, filter)
   }
 })
 
@@ -136,7 +147,8 @@ t.test('topics: nothing else under a mailbox level may be published to', async (
   for (const topic of [...topics, 'uplink', 'uplink/d', 'uplink/d/', 'uplink//c', 'uplink/d//c', 'stream', 'inbox/']) {
     t.strictSame(classifyTopic(topic), { kind: 'reserved' }, topic)
   }
-  t.strictSame(classifyTopic('$SYS/x'), { kind: 'system' })
+  for (const topic of ['$SYS/x', '$SYS', '$share/g/inbox/d']) t.strictSame(classifyTopic(topic), { kind: 'system' })
+  for (const topic of ['$', '$x/a', '$SYSTEM/x']) t.strictSame(classifyTopic(topic), { kind: 'ordinary' })
   t.strictSame(classifyTopic('sensors/1'), { kind: 'ordinary' })
   for (const topic of ['', 'a/+', '#', 'a#b', 'uplink/d/+', 'a\u0000']) {
     t.notOk(isValidTopic(topic))
