@@ -1,13 +1,12 @@
 // Random bytes and packets on the MQTT ports, before and after CONNECT.
 
 import t from 'tap'
-import { endAtOnce, patience } from '../support/fuzz/campaign.js'
+import { patience } from '../support/fuzz/campaign.js'
 import { GRANTS, mqttCase, tcpLine, tidyUp, webSocketLine } from '../support/fuzz/mqtt-case.js'
 import { Subject } from '../support/fuzz/subject.js'
 import { webSocketCase } from '../support/fuzz/websocket-case.js'
 import type { TestServer } from '../support/server.js'
 
-endAtOnce()
 t.setTimeout(3 * patience())
 
 /** A token for each device, made once: cases are quicker so, and their bytes differ less. */

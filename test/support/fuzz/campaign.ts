@@ -34,15 +34,6 @@ const length = (): number => setting('SECONDS') ?? (LONG ? 600 : 4)
 /** Milliseconds that a campaign may take, with everything around it. */
 export const patience = (): number => 2_000 * length() + 120_000
 
-/**
- * Ends the process when its tests have ended, without Node's own tidying up. After tens of thousands of sockets that were cut in
- * every state, Node 20 may wait there for ever for a request that is gone: it turns in `FreeEnvironment` without a handle.
- * Called after `tap` is imported, so that tap has written its results before.
- */
-export function endAtOnce(): void {
-  process.on('exit', (code) => process.exit(code))
-}
-
 /** One case; rejects when something is wrong. */
 export type RunCase = (random: Random, number: number) => Promise<void>
 

@@ -7,6 +7,7 @@ import { anyRequest, type Api, type Operation, type RequestInput } from './http-
 import { ReplyReader, type Reply } from './http-reply.js'
 import { asSchema } from './json-input.js'
 import type { Random } from './random.js'
+import { reset } from './reset.js'
 import { within } from './within.js'
 
 /** What is answered before a call is known to be one. Those without a code are about bytes, not about requests. */
@@ -74,7 +75,7 @@ export async function httpCase(random: Random, { port, api, key }: HttpCaseOptio
     if (!closed) socket.end()
     if (!(await within(15_000, () => closed))) throw new Error(`the connection does not end: ${describe(bytes)}`)
   } else {
-    socket.resetAndDestroy()
+    reset(socket)
     if (!(await within(5_000, () => closed))) throw new Error('the own socket does not end')
   }
   if (reader.fault !== null) throw new Error(`${reader.fault}: ${describe(bytes)}`)

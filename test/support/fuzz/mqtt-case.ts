@@ -7,6 +7,7 @@ import type { TestServer } from '../server.js'
 import { cut } from './bytes.js'
 import { anyConnect, anyPacket, goodConnect, type Sender } from './mqtt-input.js'
 import type { Random } from './random.js'
+import { reset } from './reset.js'
 import { CANARY, FUZZ_DEVICES } from './subject.js'
 import { within } from './within.js'
 import { word } from './words.js'
@@ -30,7 +31,7 @@ export const tcpLine =
       const line = {
         closed: false,
         send: (bytes: Buffer): void => void socket.write(bytes),
-        end: (rude: boolean): void => void (rude ? socket.resetAndDestroy() : socket.end()),
+        end: (rude: boolean): void => void (rude ? reset(socket) : socket.end()),
       }
       socket.on('data', received)
       socket.on('error', reject)

@@ -5,6 +5,7 @@ import { cut, mutate } from './bytes.js'
 import { anyPacket, goodConnect, type Sender } from './mqtt-input.js'
 import { topicsOf } from './mqtt-case.js'
 import type { Random } from './random.js'
+import { reset } from './reset.js'
 import { FUZZ_DEVICES } from './subject.js'
 import { within } from './within.js'
 import { word } from './words.js'
@@ -87,7 +88,7 @@ export async function webSocketCase(random: Random, { port, token }: WebSocketCa
     socket.write(piece)
   }
   await within(random.pick([2, 10, 50]), () => closed)
-  if (random.chance(0.3)) socket.resetAndDestroy()
+  if (random.chance(0.3)) reset(socket)
   else socket.end()
   if (!(await within(12_000, () => closed))) throw new Error('the connection does not end')
   const status = /^HTTP\/1\.1 ([0-9]{3}) /.exec(received.toString('latin1'))?.[1] ?? ''
