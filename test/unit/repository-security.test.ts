@@ -28,3 +28,13 @@ await tap.test('security: every attack that there is a test for stands in docs/s
     [],
   )
 })
+
+await tap.test('security: each test that docs/tls.md names exists under its title', async (t) => {
+  const sections = readRepositoryFile('docs/tls.md').split(/^## /m).slice(1)
+  for (const text of sections) {
+    const name = text.slice(0, text.indexOf('\n'))
+    const tests = testsNamedIn(text)
+    t.ok(tests.length > 0, name)
+    for (const test of tests) t.ok(hasTest(test), `${name}: ${test.file} has a test “${test.title}”`)
+  }
+})
