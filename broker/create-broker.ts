@@ -87,6 +87,7 @@ export function createBroker(options: BrokerOptions): Broker {
         counters: options.uplinkCounters ?? new UplinkCounters(),
         timeoutMs: limits.uplinkTimeoutMs,
         maxBytes: limits.maxUplinkBytes,
+        perDevice: limits.uplinkPerDevice,
       })
       const hub = await PubSub.open({
         store: options.sessions,

@@ -52,6 +52,8 @@ export interface BrokerLimits {
   readonly uplinkTimeoutMs: number
   /** Bytes of uplink on their way to the store, of all connections; over it, those that have some are not read from. */
   readonly maxUplinkBytes: number
+  /** Bytes of uplink that one device stores; see `uplinkShare`. */
+  readonly uplinkPerDevice: Rate
   /** Bytes that wait for a device which does not read, the courier's and all others: more close the connection. */
   readonly maxUnsentBytes: number
 }
@@ -95,6 +97,7 @@ export const DEFAULT_BROKER_LIMITS: BrokerLimits = {
   maxTopicLevels: 32,
   uplinkTimeoutMs: 5_000,
   maxUplinkBytes: 64 * 1024 * 1024,
+  uplinkPerDevice: UNLIMITED,
   maxUnsentBytes: 4 * 1024 * 1024,
 }
 

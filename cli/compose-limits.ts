@@ -2,6 +2,7 @@
 
 import { BURST_SECONDS, DEFAULT_BROKER_LIMITS, type BrokerLimits } from '../broker/limits.js'
 import type { PubSubLimits } from '../broker/pubsub/limits.js'
+import { uplinkShare } from '../broker/uplink/uplink-shares.js'
 import type { ServerConfig } from '../core/config/server-options.js'
 import { openFilesLimit, shareFiles, SocketBudget } from '../core/limits/socket-budget.js'
 import { rateOf, UNLIMITED, type Rate } from '../core/limits/token-bucket.js'
@@ -58,6 +59,7 @@ export function nodeLimits(
       maxSubscriptions: config.subscriptionsMax,
       maxTopicBytes: config.topicMax,
       maxTopicLevels: config.topicLevelsMax,
+      uplinkPerDevice: uplinkShare(config.uplinkMaxPerDevice ?? config.uplinkMax / 4, config.uplinkRetention),
     },
     pubsub: {
       queueMax: config.sessionQueueMax,

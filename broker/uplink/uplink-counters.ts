@@ -2,6 +2,8 @@
 export type UplinkRefusal =
   /** `--uplink-max` is reached. */
   | 'full'
+  /** The device has its share of it: `--uplink-max-per-device`. */
+  | 'device_full'
   /** The device's id of it stands for another one. */
   | 'dedup_conflict'
   | 'store_unavailable'
@@ -26,6 +28,7 @@ export class UplinkCounters {
 
   readonly refused: Record<UplinkRefusal, number> = {
     full: 0,
+    device_full: 0,
     dedup_conflict: 0,
     store_unavailable: 0,
     outcome_unknown: 0,

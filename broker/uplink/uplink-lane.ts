@@ -10,6 +10,9 @@
 import type { NewUplink, UplinkResult } from '../../core/ports/uplink.js'
 import type { UplinkCounters, UplinkRefusal } from './uplink-counters.js'
 
+/** What became of one uplink: what the store says, or that it was not asked. */
+export type UplinkOutcome = UplinkResult | { readonly ok: false; readonly code: 'device_full' }
+
 /** What a lane needs of its connection. None of it throws. */
 export interface UplinkLaneOwner {
   /** A QoS 1 uplink will not be stored: no PUBACK, the connection must end. Called once. */
@@ -137,7 +140,7 @@ export class UplinkLane {
   }
 
   /** The answer for what is under way: one for each, or why there is none. */
-  settle(results: readonly UplinkResult[] | UplinkRefusal): void {
+  settle(results: readonly UplinkOutcome[] | UplinkRefusal): void {
     const entries = this.#underWay
     const late = this.#failed // what becomes of them is not told any more, and what is refused is counted already
     this.#underWay = []

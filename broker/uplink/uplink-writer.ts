@@ -4,10 +4,12 @@
 
 import type { Clock } from '../../core/clock.js'
 import { OutcomeUnknown, PostriderError } from '../../core/errors.js'
+import type { Rate } from '../../core/limits/token-bucket.js'
 import type { Logger } from '../../core/log.js'
-import type { Uplink, UplinkResult } from '../../core/ports/uplink.js'
+import { type NewUplink, type Uplink, type UplinkResult, uplinkSize } from '../../core/ports/uplink.js'
 import type { UplinkCounters, UplinkRefusal } from './uplink-counters.js'
-import { UplinkLane, type UplinkLaneHost, type UplinkLaneOwner } from './uplink-lane.js'
+import { UplinkLane, type UplinkLaneHost, type UplinkLaneOwner, type UplinkOutcome } from './uplink-lane.js'
+import { UplinkShares } from './uplink-shares.js'
 
 export interface UplinkWriterOptions {
   readonly uplink: Pick<Uplink, 'append'>
@@ -18,10 +20,14 @@ export interface UplinkWriterOptions {
   readonly timeoutMs: number
   /** Bytes that the lanes may hold together; above, no connection with uplink under way is read from. */
   readonly maxBytes: number
+  /** What one device may store; see `uplinkShare`. */
+  readonly perDevice: Rate
 }
 
 /** A will has no connection any more. */
 const NOBODY: UplinkLaneOwner = { uplinkRefused: () => {}, uplinkOpen: () => {}, uplinkWaits: () => {} }
+
+const NO_ROOM: UplinkOutcome = { ok: false, code: 'device_full' }
 
 /** Lanes are looked at for uplinks that wait too long this often. Milliseconds. */
 const TICK_MS = 250
@@ -32,6 +38,7 @@ export class UplinkWriter implements UplinkLaneHost {
   /** Lanes that hold something, by device, in the order of their connections: the first one has its turn. */
   readonly #lanes = new Map<string, UplinkLane[]>()
   readonly #ready = new Set<UplinkLane>()
+  readonly #shares: UplinkShares
   #bytes = 0
   #timer: NodeJS.Timeout | null = null
   #whenIdle: (() => void) | null = null
@@ -39,6 +46,7 @@ export class UplinkWriter implements UplinkLaneHost {
   constructor(options: UplinkWriterOptions) {
     this.#options = options
     this.counters = options.counters
+    this.#shares = new UplinkShares(options.perDevice)
   }
 
   /** The lane of a connection. */
@@ -112,14 +120,33 @@ export class UplinkWriter implements UplinkLaneHost {
   }
 
   async #carry(lanes: readonly UplinkLane[]): Promise<void> {
-    const taken = lanes.map((lane) => lane.take())
-    const answer = await this.#append(taken.flat())
-    let at = 0
-    lanes.forEach((lane, i) => {
-      const count = taken[i]?.length ?? 0
-      lane.settle(typeof answer === 'string' ? answer : answer.slice(at, at + count))
-      at += count
+    const now = this.monotonic()
+    const batches = lanes.map((lane) => {
+      const uplinks = lane.take()
+      // A device has one lane at the store at a time, so that nothing else of it is counted meanwhile.
+      return { lane, uplinks, room: this.#shares.roomFor(lane.device, uplinks, now) }
     })
+    const items = batches.flatMap(({ uplinks, room }) => uplinks.slice(0, room))
+    const answer = items.length === 0 ? [] : await this.#append(items)
+    let at = 0
+    for (const { lane, uplinks, room } of batches) {
+      if (typeof answer === 'string') lane.settle(answer)
+      else {
+        const results = answer.slice(at, at + room)
+        this.#count(lane.device, uplinks, results)
+        lane.settle([...results, ...uplinks.slice(room).map(() => NO_ROOM)])
+      }
+      at += room
+    }
+  }
+
+  #count(device: string, uplinks: readonly NewUplink[], results: readonly UplinkResult[]): void {
+    let bytes = 0
+    for (const [i, uplink] of uplinks.entries()) {
+      const result = results[i]
+      if (result?.ok === true && !result.duplicate) bytes += uplinkSize(uplink)
+    }
+    this.#shares.stored(device, bytes, this.monotonic())
   }
 
   /** The results, or why there are none. Never rejects. */

@@ -201,6 +201,10 @@ export const SERVER_OPTIONS = {
     default: 4 * GIB,
     doc: 'Most bytes of uplink that are kept. What comes then is not acknowledged, and its connection closed, until older uplink has expired',
   }),
+  uplinkMaxPerDevice: optional<number>({
+    type: size({ min: 128 * 1024, max: 1024 * GIB }),
+    doc: 'Most bytes of uplink that one device may store within `--uplink-retention`; half of them may come at once. Not set: a quarter of `--uplink-max`',
+  }),
   sessionQueueMax: option<number>({
     type: count({ min: 1, max: 30_000 }),
     default: 1_000,

@@ -45,9 +45,14 @@ export class RateTable {
     if (this.limits) this.#bucketOf(key, now).spend(this.#rate, -1, now)
   }
 
-  /** Milliseconds until the key has a token; 0: it has. */
-  wait(key: string, now: number): number {
-    return this.limits ? this.#bucketOf(key, now).wait(this.#rate, now, 1) : 0
+  /** Takes so many tokens of the key, also more than there are: see TokenBucket. */
+  spend(key: string, cost: number, now: number): void {
+    if (this.limits) this.#bucketOf(key, now).spend(this.#rate, cost, now)
+  }
+
+  /** Milliseconds until the key has `need` tokens; 0: it has. A `need` over the burst is the burst. */
+  wait(key: string, now: number, need = 1): number {
+    return this.limits ? this.#bucketOf(key, now).wait(this.#rate, now, need) : 0
   }
 
   #bucketOf(key: string, now: number): TokenBucket {

@@ -1,102 +1,8 @@
 import t, { type Test } from 'tap'
 import { UplinkClient } from '../../broker/uplink/uplink-client.js'
-import { UplinkCounters } from '../../broker/uplink/uplink-counters.js'
-import { type UplinkLane, UplinkRefused } from '../../broker/uplink/uplink-lane.js'
-import { UplinkWriter } from '../../broker/uplink/uplink-writer.js'
+import { UplinkRefused } from '../../broker/uplink/uplink-lane.js'
 import { OutcomeUnknown, StoreUnavailable } from '../../core/errors.js'
-import { createLogger } from '../../core/log.js'
-import type { NewUplink, UplinkResult } from '../../core/ports/uplink.js'
-import { FakeClock } from '../support/fake-clock.js'
-
-/** One call of `append` that waits for its answer. */
-interface Call {
-  readonly items: readonly string[]
-  /** One word per item: ok, duplicate, or why not; nothing: all ok. */
-  answer(...words: string[]): Promise<void>
-  fail(error: Error): Promise<void>
-}
-
-interface Side {
-  readonly lane: UplinkLane
-  readonly acked: number[]
-  readonly refused: string[]
-  opened: number
-  /** With QoS 1. */
-  send(payload: string, packetId: number): void
-  /** With QoS 0. */
-  toss(payload: string): void
-}
-
-const turn = async (): Promise<void> => {
-  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve))
-}
-
-function uplink(device: string, payload: string): NewUplink {
-  return { device, channel: 'c', contentType: null, will: false, dedupId: null, payload: Buffer.from(payload) }
-}
-
-/** A store that answers when the test says so. */
-function world(limits: { readonly maxBytes?: number } = {}) {
-  const calls: Call[] = []
-  const clock = new FakeClock()
-  const counters = new UplinkCounters()
-  const append = (items: readonly NewUplink[]): Promise<readonly UplinkResult[]> =>
-    new Promise((resolve, reject) => {
-      calls.push({
-        items: items.map(({ payload }) => Buffer.from(payload).toString().slice(0, 10)),
-        async answer(...words) {
-          resolve(
-            items.map((_, i): UplinkResult => {
-              const word = words[i] ?? 'ok'
-              if (word === 'full' || word === 'dedup_conflict') return { ok: false, code: word }
-              return { ok: true, id: 'x', at: 0, duplicate: word === 'duplicate' }
-            }),
-          )
-          await turn()
-        },
-        async fail(error) {
-          reject(error)
-          await turn()
-        },
-      })
-    })
-  const writer = new UplinkWriter({
-    uplink: { append },
-    clock,
-    log: createLogger({ level: 'silent' }),
-    counters,
-    timeoutMs: 5_000,
-    maxBytes: limits.maxBytes ?? 1 << 20,
-  })
-  const connect = (device: string): Side => {
-    const acked: number[] = []
-    const refused: string[] = []
-    const lane = writer.open(device, {
-      uplinkRefused: (reason) => void refused.push(reason),
-      uplinkOpen: () => void side.opened++,
-      uplinkWaits: () => {},
-    })
-    const side: Side = {
-      lane,
-      acked,
-      refused,
-      opened: 0,
-      send: (payload, packetId) =>
-        void lane.store(uplink(device, payload), packetId).then(
-          () => acked.push(packetId),
-          () => undefined,
-        ),
-      toss: (payload) => lane.offer(uplink(device, payload)),
-    }
-    return side
-  }
-  const call = (i: number): Call => {
-    const found = calls[i]
-    if (found === undefined) throw new Error(`there were ${calls.length} calls`)
-    return found
-  }
-  return { writer, clock, counters, calls, call, connect }
-}
+import { laneWorld, turn, uplink } from '../support/broker/uplink-lanes.js'
 
 /** Real time passes until the lanes have been looked at. */
 async function looked(t: Test, condition: () => boolean): Promise<void> {
@@ -109,7 +15,7 @@ async function looked(t: Test, condition: () => boolean): Promise<void> {
 }
 
 void t.test('uplink lanes: what comes in one turn goes to the store in one call, of all connections', async (t) => {
-  const { connect, calls, call, counters } = world()
+  const { connect, calls, call, counters } = laneWorld()
   const [a, b] = [connect('a'), connect('b')]
   a.send('a1', 1)
   b.toss('b1')
@@ -127,7 +33,7 @@ void t.test('uplink lanes: what comes in one turn goes to the store in one call,
 })
 
 void t.test('uplink lanes: the next call of a device waits for the one before', async (t) => {
-  const { connect, calls, call } = world()
+  const { connect, calls, call } = laneWorld()
   const [a, b] = [connect('a'), connect('b')]
   a.send('1', 1)
   await turn()
@@ -148,7 +54,7 @@ void t.test('uplink lanes: the next call of a device waits for the one before', 
 })
 
 void t.test('uplink lanes: behind one that is refused nothing is stored, and the connection ends', async (t) => {
-  const { connect, calls, call, counters } = world()
+  const { connect, calls, call, counters } = laneWorld()
   const a = connect('a')
   a.send('1', 1)
   a.send('2', 2)
@@ -167,7 +73,7 @@ void t.test('uplink lanes: behind one that is refused nothing is stored, and the
 })
 
 void t.test('uplink lanes: QoS 0 is dropped and counted, and the connection goes on', async (t) => {
-  const { connect, call, counters } = world()
+  const { connect, call, counters } = laneWorld()
   const a = connect('a')
   a.toss('1')
   a.toss('2')
@@ -185,7 +91,7 @@ void t.test('uplink lanes: QoS 0 is dropped and counted, and the connection goes
 })
 
 void t.test('uplink lanes: a store that fails ends the connections with QoS 1 under way, by reason', async (t) => {
-  const { connect, call, counters } = world()
+  const { connect, call, counters } = laneWorld()
   for (const [i, [error, reason]] of (
     [
       [new StoreUnavailable('down'), 'store_unavailable'],
@@ -206,7 +112,7 @@ void t.test('uplink lanes: a store that fails ends the connections with QoS 1 un
 })
 
 void t.test('uplink lanes: what is not stored in 5 s is refused; the store may still do it', async (t) => {
-  const { connect, clock, call, counters } = world()
+  const { connect, clock, call, counters } = laneWorld()
   const [a, b] = [connect('a'), connect('b')]
   a.send('1', 1)
   b.toss('1')
@@ -231,7 +137,7 @@ void t.test('uplink lanes: what is not stored in 5 s is refused; the store may s
 })
 
 void t.test('uplink lanes: a newer connection of a device waits for the older one', async (t) => {
-  const { connect, calls, call } = world()
+  const { connect, calls, call } = laneWorld()
   const [old, young, third] = [connect('a'), connect('a'), connect('a')]
   old.send('1', 1)
   await turn()
@@ -251,7 +157,7 @@ void t.test('uplink lanes: a newer connection of a device waits for the older on
 })
 
 void t.test('uplink lanes: waiting for an older connection ends in time too, and stops nobody', async (t) => {
-  const { connect, clock, calls, call } = world()
+  const { connect, clock, calls, call } = laneWorld()
   const [old, young, third] = [connect('a'), connect('a'), connect('a')]
   old.send('1', 1)
   await turn()
@@ -267,7 +173,7 @@ void t.test('uplink lanes: waiting for an older connection ends in time too, and
 })
 
 void t.test('uplink lanes: a will comes behind what its connection sent, also when that was refused', async (t) => {
-  const { writer, connect, calls, call, counters } = world()
+  const { writer, connect, calls, call, counters } = laneWorld()
   const a = connect('a')
   a.send('1', 1)
   await turn()
@@ -291,7 +197,7 @@ void t.test('uplink lanes: a will comes behind what its connection sent, also wh
 })
 
 void t.test('uplink lanes: sent again with DUP while it waits is found', async (t) => {
-  const { connect, call } = world()
+  const { connect, call } = laneWorld()
   const a = connect('a')
   a.send('1', 1)
   await turn()
@@ -305,7 +211,7 @@ void t.test('uplink lanes: sent again with DUP while it waits is found', async (
 })
 
 void t.test('uplink lanes: full by its own bytes and by those of all; open again when stored', async (t) => {
-  const { connect, call } = world({ maxBytes: 100_000 })
+  const { connect, call } = laneWorld({ maxBytes: 100_000 })
   const [a, b, c] = [connect('a'), connect('b'), connect('c')]
   a.send('x'.repeat(60_000), 1)
   t.notOk(a.lane.full)
@@ -324,7 +230,7 @@ void t.test('uplink lanes: full by its own bytes and by those of all; open again
 })
 
 void t.test('uplink lanes: settled when all is stored, and after a while in any case', async (t) => {
-  const { writer, connect, call } = world()
+  const { writer, connect, call } = laneWorld()
   await writer.settled()
   const a = connect('a')
   a.send('1', 1)
@@ -340,7 +246,7 @@ void t.test('uplink lanes: settled when all is stored, and after a while in any 
 })
 
 void t.test('uplink client: why an uplink was refused decides how the connection is closed', async (t) => {
-  const { writer, call } = world()
+  const { writer, call } = laneWorld()
   const closes: string[] = []
   const connection = { close: (reason: string) => void closes.push(reason), sessionIdle: () => {}, waits: () => {} }
   const packet = { cmd: 'publish', topic: '', payload: Buffer.alloc(0), qos: 1, retain: false, dup: false } as const
