@@ -1,4 +1,6 @@
 import { rateOf, UNLIMITED, type Rate } from '../core/limits/token-bucket.js'
+import { DEFAULT_UPLINK_LIMITS } from '../core/ports/uplink.js'
+import { uplinkShare } from './uplink/uplink-shares.js'
 
 /** What a broker node bears. Counts, bytes and milliseconds as named. */
 export interface BrokerLimits {
@@ -97,7 +99,7 @@ export const DEFAULT_BROKER_LIMITS: BrokerLimits = {
   maxTopicLevels: 32,
   uplinkTimeoutMs: 5_000,
   maxUplinkBytes: 64 * 1024 * 1024,
-  uplinkPerDevice: UNLIMITED,
+  uplinkPerDevice: uplinkShare(DEFAULT_UPLINK_LIMITS.maxBytes / 4, DEFAULT_UPLINK_LIMITS.retentionSeconds),
   maxUnsentBytes: 4 * 1024 * 1024,
 }
 
