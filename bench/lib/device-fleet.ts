@@ -3,6 +3,7 @@ import { ReceivedLedger, type ReceivedSummary } from './checker.js'
 import { DeviceClient, type DeviceClientHandlers } from './device-client.js'
 import { Histogram } from './histogram.js'
 import { hasMark, markDevice, markMicros, markNumber, nowMicros } from './marks.js'
+import { SdkDevice } from './sdk-device.js'
 
 /** Longer than any scenario is idle, so that no client has to ping; not 0, because real devices have one. */
 const KEEP_ALIVE_SECONDS = 600
@@ -18,6 +19,8 @@ export interface FleetOptions {
   readonly filterPrefix: string | null
   /** The window that devices in stream mode ask for; null: plain mode. */
   readonly streamWindow: number | null
+  /** The SDK is the client; else a bare one. Needs stream mode. */
+  readonly sdk: boolean
   /** Password of a device; null: connect without username and password. */
   readonly password: ((id: string) => string) | null
   readonly clean: boolean
@@ -44,7 +47,7 @@ export interface FleetReading {
 
 export class DeviceFleet implements DeviceClientHandlers {
   readonly #options: FleetOptions
-  readonly #clients: DeviceClient[] = []
+  readonly #clients: Array<DeviceClient | SdkDevice> = []
   readonly #ledger: ReceivedLedger
   readonly #latencies = new Histogram()
   #now = 0
@@ -121,23 +124,20 @@ export class DeviceFleet implements DeviceClientHandlers {
     this.#disconnected++
   }
 
-  #client(device: number): DeviceClient {
-    const { host, port, idPrefix, filterPrefix, streamWindow, password, clean } = this.#options
+  #client(device: number): DeviceClient | SdkDevice {
+    const { host, port, idPrefix, filterPrefix, streamWindow, sdk, password, clean } = this.#options
     const id = `${idPrefix}${device}`
-    return new DeviceClient(
-      device,
-      {
-        host,
-        port,
-        clientId: id,
-        username: password === null ? null : id,
-        password: password === null ? null : password(id),
-        clean,
-        keepAlive: KEEP_ALIVE_SECONDS,
-        filter: filterPrefix === null ? null : `${filterPrefix}${id}`,
-        streamWindow,
-      },
-      this,
-    )
+    const options = {
+      host,
+      port,
+      clientId: id,
+      username: password === null ? null : id,
+      password: password === null ? null : password(id),
+      clean,
+      keepAlive: KEEP_ALIVE_SECONDS,
+      filter: filterPrefix === null ? null : `${filterPrefix}${id}`,
+      streamWindow,
+    }
+    return sdk ? new SdkDevice(device, options, this) : new DeviceClient(device, options, this)
   }
 }

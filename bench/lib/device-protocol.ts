@@ -16,6 +16,7 @@ export const fleetOrder: Decoder<FleetOrder> = object({
   idPrefix: string,
   filterPrefix: nullable(string),
   streamWindow: nullable(number),
+  sdk: boolean,
   clean: boolean,
   concurrency: number,
   tokenSecret: nullable(string),

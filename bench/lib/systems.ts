@@ -23,12 +23,13 @@ export interface HttpShape {
   readonly rate: number
 }
 
-/** Devices of the product: in plain mode, or in stream mode with this window. */
+/** Devices of the product: in plain mode, or in stream mode with this window, bare or with the SDK. */
 export function postriderDevices(
   server: Postrider,
   shape: LoadShape,
   first = 0,
   streamWindow: number | null = null,
+  sdk = false,
 ): DevicesOptions {
   return {
     host: server.host,
@@ -38,6 +39,7 @@ export function postriderDevices(
     idPrefix: ID_PREFIX,
     filterPrefix: streamWindow === null ? 'inbox/' : 'stream/',
     streamWindow,
+    sdk,
     clean: streamWindow !== null,
     concurrency: OPENING_AT_ONCE,
     tokenSecret: server.tokenSecret,
@@ -84,6 +86,7 @@ export function brokerDevices(broker: Mosquitto, shape: LoadShape): DevicesOptio
     idPrefix: ID_PREFIX,
     filterPrefix: BROKER_TOPICS,
     streamWindow: null,
+    sdk: false,
     clean: false,
     concurrency: OPENING_AT_ONCE,
     tokenSecret: null,

@@ -23,7 +23,8 @@ import { postriderDevices, postriderOrder, type HttpShape } from '../lib/systems
 import type { Scope } from '../lib/scope.js'
 
 const spec = {
-  mode: choice('plain', ['plain', 'stream'], 'how the one device gets its messages'),
+  mode: choice('plain', ['plain', 'stream'], 'how the one device gets its messages; the SDK: stream'),
+  client: choice('bare', ['bare', 'sdk'], 'what receives it: a bare client that decodes and acknowledges, or the SDK'),
   window: integer(1024, 1, 1024, 'window that it asks for in stream mode'),
   pending: integer(100_000, 1000, 1_000_000, 'backlog of the one device'),
   inboxMax: integer(200_000, 1000, 2_000_000, 'cap of an inbox, messages'),
@@ -72,8 +73,12 @@ class Backlog {
   constructor(scope: Scope, server: Postrider, options: DrainOptions) {
     this.#server = server
     this.#options = options
-    const window = options.mode === 'stream' ? options.window : null
-    this.device = new Devices(scope, postriderDevices(server, { ...this.#shape(0), deviceProcesses: 1 }, 0, window))
+    const sdk = options.client === 'sdk'
+    const window = sdk || options.mode === 'stream' ? options.window : null
+    this.device = new Devices(
+      scope,
+      postriderDevices(server, { ...this.#shape(0), deviceProcesses: 1 }, 0, window, sdk),
+    )
     this.producer = new Producer(scope, { firstDevice: 0, devices: 1 })
   }
 

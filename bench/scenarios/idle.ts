@@ -97,6 +97,7 @@ function runOfAedes(options: IdleOptions, { scope }: ScenarioContext): Promise<I
       idPrefix: 'd',
       filterPrefix: 'inbox/',
       streamWindow: null,
+      sdk: false,
       clean: options.clean === 'true',
       concurrency: 64,
       tokenSecret: null,

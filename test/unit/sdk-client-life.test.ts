@@ -28,6 +28,38 @@ void t.test('SDK client: closing waits for the running handler, acknowledges and
   t.equal(await rig.client.close(), null, 'twice is no other')
 })
 
+void t.test('SDK client: a handler that closes the client is waited for like any other', async (t) => {
+  let finish = (): void => undefined
+  const rig: ClientRig = new ClientRig({
+    handler: async () => {
+      void rig.client.close()
+      await new Promise<void>((resolve) => {
+        finish = resolve
+      })
+    },
+  })
+  await rig.live()
+  rig.world.now.data(0, [1, 2])
+  await settle()
+  t.equal(rig.ended, undefined)
+  finish()
+  t.equal(await rig.client.closed, null)
+  t.equal(rig.world.now.acked, 1)
+})
+
+void t.test('SDK client: half of the window is acknowledged at once, while the other half waits', async (t) => {
+  const rig = await new ClientRig({ window: 100 }).live()
+  rig.world.now.data(
+    0,
+    Array.from({ length: 70 }, (_, i) => i + 1),
+  )
+  await settle()
+  t.equal(rig.handled.length, 70)
+  t.equal(rig.world.now.acked, 50)
+  await rig.advance(0)
+  t.equal(rig.world.now.acked, 70)
+})
+
 void t.test('SDK client: closing gives a handler so much time, then it is told', async (t) => {
   let aborted = false
   const rig = await new ClientRig({

@@ -197,6 +197,7 @@ void t.test('SDK handling: a volatile storage makes nothing wait, and is written
   const storage = memoryStorage()
   const rig = (await HandlingRig.make({ storage })).welcome()
   rig.data(0, [1, 2], undefined, { dedupId: 'same' })
+  await Promise.resolve()
   t.same(rig.told, ['start 1'], 'without waiting for anything')
   t.same(await rig.take(), ['start 1', 'ack 1', 'start 2', 'ack 2'])
   t.equal((await storage.load()).size, 0)

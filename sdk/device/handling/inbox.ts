@@ -74,10 +74,15 @@ export class Inbox {
     this.#handle = deps.handle
     this.#events = deps.events
     // A small window must not wait for more messages than it lets through.
-    const messages = Math.max(1, Math.min(ACK_SETTINGS.messages, Math.floor(settings.window / 2)))
-    this.#acks = new AckBatch({ ...ACK_SETTINGS, messages }, deps.clock, (acks) => {
-      if (this.#connected) this.#events.acks(acks)
-    })
+    const half = Math.max(1, Math.floor(settings.window / 2))
+    const messages = Math.min(ACK_SETTINGS.messages, half)
+    this.#acks = new AckBatch(
+      { ...ACK_SETTINGS, messages, atOnce: Math.max(ACK_SETTINGS.messages, half) },
+      deps.clock,
+      (acks) => {
+        if (this.#connected) this.#events.acks(acks)
+      },
+    )
   }
 
   /** For the hello. */

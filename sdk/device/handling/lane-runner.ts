@@ -95,7 +95,9 @@ export class LaneRunner {
   /** Something was queued. */
   wake(): void {
     if (this.#running !== null || this.#stopped) return
-    const run = this.#run()
+    // Not within the call that queued it: a handler that closes the client before its first `await` runs like any other, and
+    // is waited for.
+    const run = Promise.resolve().then(() => this.#run())
     this.#running = run
     void run.then(() => {
       this.#running = null
@@ -139,10 +141,25 @@ export class LaneRunner {
     }
   }
 
-  async #withSlot(): Promise<Outcome> {
+  /** One message, in the slot that was acquired. No promise is made for a handler and a storage that make none. */
+  #withSlot(): Outcome | Promise<Outcome> {
+    const { slots } = this.#context
+    let outcome: Outcome | Promise<Outcome>
+    try {
+      outcome = this.#one()
+    } catch (error) {
+      slots.release(false)
+      throw error
+    }
+    if (outcome instanceof Promise) return this.#releaseAfter(outcome)
+    slots.release(outcome.used)
+    return outcome
+  }
+
+  async #releaseAfter(step: Promise<Outcome>): Promise<Outcome> {
     let outcome = UNUSED
     try {
-      outcome = await this.#one()
+      outcome = await step
       return outcome
     } finally {
       this.#context.slots.release(outcome.used)
@@ -260,15 +277,28 @@ export class LaneRunner {
     })
   }
 
-  async #start(entry: MessageEntry, attempt: number): Promise<Outcome> {
+  #start(entry: MessageEntry, attempt: number): Outcome | Promise<Outcome> {
     const message = this.#message(entry, attempt)
     entry.state = 'started'
     try {
       const result = this.#context.handle(message)
-      if (isThenable(result)) await result
+      if (isThenable(result)) return this.#ended(entry, message, result)
     } catch (error) {
       return this.#failed(entry, message, error)
     }
+    return this.#succeeded(entry)
+  }
+
+  async #ended(entry: MessageEntry, message: Message, result: PromiseLike<unknown>): Promise<Outcome> {
+    try {
+      await result
+    } catch (error) {
+      return this.#failed(entry, message, error)
+    }
+    return this.#succeeded(entry)
+  }
+
+  #succeeded(entry: MessageEntry): Outcome {
     if (this.#context.settings.mode === 'auto') this.#done(entry)
     return DONE
   }

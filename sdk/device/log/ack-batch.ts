@@ -1,15 +1,17 @@
 // Acknowledgements are cumulative, so that those of many messages go in one frame: after 16 messages or 200 ms, at once for high
-// priority.
+// priority and for half of a window: the server fills that half again while the other one is handled.
 
 import type { WirePosition } from '../../../protocol/frames/frame-types.js'
 import type { Clock } from '../platform.js'
 
 export interface AckSettings {
   readonly messages: number
+  /** So many do not wait for what else the same bytes brought. */
+  readonly atOnce: number
   readonly delayMs: number
 }
 
-export const ACK_SETTINGS: AckSettings = { messages: 16, delayMs: 200 }
+export const ACK_SETTINGS = { messages: 16, delayMs: 200 } as const satisfies Omit<AckSettings, 'atOnce'>
 
 export class AckBatch {
   readonly #settings: AckSettings
@@ -30,8 +32,8 @@ export class AckBatch {
   add(log: string, epoch: string, seq: number, urgent: boolean): void {
     this.#acks.set(log, [epoch, seq])
     this.#count++
-    const { messages, delayMs } = this.#settings
-    if (urgent) this.flush()
+    const { messages, atOnce, delayMs } = this.#settings
+    if (urgent || this.#count >= atOnce) this.flush()
     else if (this.#count >= messages) {
       // What the same chunk of bytes brought is handled one after the other: its acks still fit into this frame.
       if (this.#soon) return

@@ -22,11 +22,15 @@ export interface Started {
   readonly attempts: number
 }
 
+const NONE: readonly Started[] = []
+
 export class LogRecord {
   /** Oldest first, by the last change. */
   readonly #handled: Map<string, number>
   #position: WirePosition | null
   #started: readonly Started[]
+  /** The epoch that changed last. */
+  #last: string | null = null
 
   constructor(
     position: WirePosition | null = null,
@@ -76,19 +80,28 @@ export class LogRecord {
   /** Everything of the epoch up to `seq` is handled. */
   setHandled(epoch: string, seq: number): void {
     const before = this.#handled.get(epoch) ?? 0
-    this.#handled.delete(epoch) // and set again: the one that changed last comes last
+    if (epoch !== this.#last) {
+      this.#handled.delete(epoch) // and set again: the one that changed last comes last
+      this.#last = epoch
+    }
     this.#handled.set(epoch, Math.max(before, seq))
     if (this.#handled.size > EPOCHS_KEPT) {
       const [oldest] = this.#handled.keys()
       if (oldest !== undefined) this.#handled.delete(oldest)
     }
-    if (this.#started.length > 0) {
-      this.#started = this.#started.filter((each) => each.epoch !== epoch || each.seq > seq)
-    }
+    const [first] = this.#started
+    if (first === undefined) return
+    // Mostly there is one, and it is this one.
+    if (this.#started.length === 1 && first.epoch === epoch && first.seq <= seq) this.#started = NONE
+    else this.#started = this.#started.filter((each) => each.epoch !== epoch || each.seq > seq)
   }
 
   /** The handler is about to be started for the message, the `attempts`-th time. */
   setStarted(epoch: string, seq: number, attempts: number): void {
+    if (this.#started.length === 0) {
+      this.#started = [{ epoch, seq, attempts }]
+      return
+    }
     const rest = this.#started.filter((each) => each.epoch !== epoch || each.seq !== seq)
     this.#started = [...rest.slice(1 - STARTED_KEPT), { epoch, seq, attempts }]
   }
