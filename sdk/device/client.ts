@@ -264,7 +264,8 @@ export class Client implements AsyncIterable<Message> {
     if (inbox === undefined) return null
     if (frame.t === 'data') return inbox.data(frame)
     if (frame.t === 'gap') return inbox.gap(frame)
-    inbox.reset(frame)
+    const broken = inbox.reset(frame)
+    if (broken !== null) return broken
     const { log, epoch, cursor, head } = frame
     this.#events.emit('reset', { log, epoch, cursor, head })
     return null

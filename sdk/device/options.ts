@@ -2,12 +2,13 @@
 
 import { DEVICE_ID_RULE, isDeviceId } from '../../protocol/device-id.js'
 import { FRAME_LIMITS } from '../../protocol/frames/frame-limits.js'
+import { utf8Length } from '../../protocol/utf8-length.js'
 import { BACKOFF, type BackoffSettings } from './connection/backoff.js'
 import type { GetToken } from './connection/token-source.js'
 import { PostriderError } from './errors.js'
 import { POISON_POLICIES, RETRY, type PoisonPolicy, type RetrySettings } from './handling/retry.js'
 import type { Message } from './message.js'
-import { REMAINING_MAX } from './mqtt/packets.js'
+import { FIELD_MAX, REMAINING_MAX } from './mqtt/packets.js'
 import { memoryStorage } from './storage/memory-storage.js'
 import type { Storage } from './storage/storage.js'
 import { UPLINK, UPLINK_OVERFLOW, type UplinkSettings } from './uplink/uplink-queue.js'
@@ -140,6 +141,8 @@ function readUrls(value: unknown, schemes: readonly string[]): readonly URL[] {
     if (!schemes.includes(url.protocol))
       throw bad(path, `one of ${schemes.map((scheme) => `${scheme}//`).join(', ')} here`)
     if (url.hostname === '') throw bad(path, 'it names no host')
+    // `new WebSocket` throws for it.
+    if (url.hash !== '') throw bad(path, 'without a fragment')
     // They would end up in logs, and are not what authenticates.
     if (url.username !== '' || url.password !== '')
       throw bad(path, 'without a user name and password: use token or getToken')
@@ -157,6 +160,7 @@ function readToken(fields: Fields): Pick<Settings, 'token' | 'getToken'> {
   if (token === undefined) throw bad('token', 'this or getToken is needed; null for a server that asks for none')
   if (token === null) return { token, getToken: null }
   if (typeof token !== 'string' || token === '') throw bad('token', 'a string that is not empty')
+  if (utf8Length(token) > FIELD_MAX) throw bad('token', `at most ${FIELD_MAX} bytes`)
   return { token, getToken: null }
 }
 

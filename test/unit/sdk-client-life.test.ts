@@ -28,6 +28,31 @@ void t.test('SDK client: closing waits for the running handler, acknowledges and
   t.equal(await rig.client.close(), null, 'twice is no other')
 })
 
+void t.test(
+  'SDK client: a ping that waits for its answer is not sent again, and nothing is busy meanwhile',
+  async (t) => {
+    const rig = await new ClientRig({ keepAliveSeconds: 1, pingTimeoutMs: 10_000 }).live()
+    rig.world.now.answers = false
+    for (let second = 1; second < 10; second++) {
+      await rig.advance(1_000)
+      t.equal(rig.world.now.count('pingreq'), 1)
+      const { next } = rig.world.clock
+      t.ok(next !== null && next >= 900, `the next timer runs out in ${next} ms`)
+    }
+    await rig.advance(2_000)
+    t.match(rig.errors, [{ code: 'ping_timeout' }])
+  },
+)
+
+void t.test('SDK client: a token that no CONNECT can carry is refused', async (t) => {
+  const token = 'x'.repeat(65_536)
+  t.throws(() => new ClientRig({ token }), { code: 'bad_option', message: /token/ })
+  const rig = new ClientRig({ getToken: () => token })
+  await settle()
+  t.match(rig.errors, [{ code: 'token_failed' }])
+  t.equal(rig.world.connections.length, 0)
+})
+
 void t.test('SDK client: a handler that closes the client is waited for like any other', async (t) => {
   let finish = (): void => undefined
   const rig: ClientRig = new ClientRig({

@@ -247,6 +247,27 @@ void t.test('SDK machine: taken_over is answered once for each connection that w
   t.equal(opening.machine.abandoned, 0, 'nothing was sent')
 })
 
+void t.test(
+  'SDK machine: connections that were given up are forgotten when a later one stood for a minute',
+  async (t) => {
+    const device = (): Driver =>
+      new Driver().each('start', 'token-ready', 'opened').on({ type: 'deadline' }).again().lost().again()
+    const kicked = device()
+    kicked.now += 59_999
+    t.equal(kicked.on(bye('taken_over', 'never')).phase, 'waiting')
+    for (const leave of [
+      (d: Driver) => d,
+      (d: Driver) => d.lost().again(),
+      (d: Driver) => d.on({ type: 'token-due' }).each('token-ready', 'opened', 'welcome'),
+    ]) {
+      const stood = device()
+      t.equal(stood.machine.abandoned, 1)
+      stood.now += 60_000
+      t.equal(leave(stood).on(bye('taken_over', 'never')).ended, 'taken_over', 'it is another client')
+    }
+  },
+)
+
 void t.test('SDK machine: a broken stream is mended once by a reconnect', async (t) => {
   const broken: MachineEvent = { type: 'broken', error: new PostriderError('sequence_broken') }
   const d = new Driver().live().on(broken)

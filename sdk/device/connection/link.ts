@@ -69,6 +69,8 @@ export class Link {
   #received: number[] = []
   #busy = false
   #sentAt: number
+  /** When a ping was due last; one that is not answered yet needs no second one. */
+  #askedAt = 0
   #cancelKeepAlive: (() => void) | null = null
   #keepAliveAt = Infinity
   #cancelPong: (() => void) | null = null
@@ -79,7 +81,7 @@ export class Link {
     this.#clock = clock
     this.#handlers = handlers
     this.#parser = new PacketParser(settings.maxPacketBytes)
-    this.#sentAt = clock.now()
+    this.#sentAt = this.#askedAt = clock.now()
     this.#channel = open(url, {
       onOpen: () => {
         if (this.#state !== 'opening') return
@@ -255,7 +257,7 @@ export class Link {
   #keepAlive(): void {
     const { keepAliveMs, busyKeepAliveMs } = this.#settings
     const interval = this.#busy ? Math.min(keepAliveMs, busyKeepAliveMs) : keepAliveMs
-    const due = this.#sentAt + interval
+    const due = Math.max(this.#sentAt, this.#askedAt) + interval
     if (interval === 0 || due >= this.#keepAliveAt) return
     this.#cancelKeepAlive?.()
     this.#keepAliveAt = due
@@ -263,7 +265,10 @@ export class Link {
       this.#keepAliveAt = Infinity
       this.#cancelKeepAlive = null
       const quiet = this.#busy ? Math.min(keepAliveMs, busyKeepAliveMs) : keepAliveMs
-      if (this.#clock.now() - this.#sentAt >= quiet) this.ping()
+      if (this.#clock.now() - this.#sentAt >= quiet) {
+        this.#askedAt = this.#clock.now()
+        this.ping()
+      }
       this.#keepAlive()
     })
   }

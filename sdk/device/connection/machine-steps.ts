@@ -37,8 +37,21 @@ export function connect(machine: Machine, env: Env): Step {
   )
 }
 
+/** A server that has heard of a connection has come to an end with all earlier ones by then. Milliseconds. */
+const LATE_MS = 60_000
+
+/**
+ * What earlier connections left behind cannot hit any more once one has stood for long. Else a device that gave up many in its
+ * life would answer another client of its id with as many reconnects.
+ */
+export function forget(machine: Machine, env: Env): Machine {
+  const over = machine.welcomedAt !== null && env.now - machine.welcomedAt >= LATE_MS
+  return over && machine.abandoned > 0 ? { ...machine, abandoned: 0 } : machine
+}
+
 /** `ordered`: the server said how long, and no change of the network shortens it. */
-export function wait(machine: Machine, ms: number, env: Env, ordered = false): Step {
+export function wait(ended: Machine, ms: number, env: Env, ordered = false): Step {
+  const machine = forget(ended, env)
   const broken = machine.broken && !stoodLong(machine, env)
   const next: Machine = { ...machine, phase: 'waiting', welcomedAt: null, progressed: false, broken, ordered }
   return stay(next, CLEAR, { do: 'wait', ms })
@@ -84,8 +97,9 @@ const NEVER_CODES: ReadonlyMap<string, SdkErrorCode> = new Map([
   ['protocol_error', 'protocol_error'],
 ])
 
-/** The server has said why it closes, and what to do. `machine` stands at the connection that it ends. */
-export function obey(machine: Machine, bye: Bye, env: Env): Step {
+/** The server has said why it closes, and what to do. `ended` stands at the connection that it ends. */
+export function obey(ended: Machine, bye: Bye, env: Env): Step {
+  const machine = forget(ended, env)
   if (bye.code === 'taken_over' && machine.abandoned > 0) {
     // The connection that took over may be one that this client gave up itself.
     const error = new PostriderError('server_closed', 'taken over by an earlier connection of this client')

@@ -31,6 +31,7 @@ import {
   connectionLost,
   DROP,
   end,
+  forget,
   ignore,
   obey,
   refused,
@@ -120,7 +121,10 @@ const renew: Transition<'token-due'> = (machine, _event, { settings }) =>
 
 /** A new token counts from the next CONNECT on: the connection is changed for another, which takes a moment. */
 const reconnectRenewed: Transition<'token-ready'> = (machine, _event, env) =>
-  after([{ do: 'hang-up' }, CLEAR], connect({ ...machine, token: 'fresh', renewing: false, tried: 0 }, env))
+  after(
+    [{ do: 'hang-up' }, CLEAR],
+    connect({ ...forget(machine, env), token: 'fresh', renewing: false, tried: 0 }, env),
+  )
 
 const made: Transition<'progress'> = (machine) =>
   machine.progressed ? ignore(machine) : stay({ ...machine, progressed: true, failures: 0 })

@@ -1,6 +1,8 @@
 // The device's token: a fixed one, or what the application's getToken gives.
 
+import { utf8Length } from '../../../protocol/utf8-length.js'
 import { messageOf, PostriderError } from '../errors.js'
+import { FIELD_MAX } from '../mqtt/packets.js'
 import type { Clock, Random } from '../platform.js'
 import type { TokenReason } from './machine-types.js'
 import { readTokenLife, renewalDelay } from './token-life.js'
@@ -51,6 +53,12 @@ export class TokenSource {
       const token: unknown = await this.#inTime(abort, async () => get({ reason, signal: abort.signal }))
       if (token !== null && (typeof token !== 'string' || token === '')) {
         throw new PostriderError('token_failed', 'it must give a string that is not empty, or null')
+      }
+      if (token !== null && utf8Length(token) > FIELD_MAX) {
+        throw new PostriderError(
+          'token_failed',
+          `it gave one of more than ${FIELD_MAX} bytes, which no CONNECT can carry`,
+        )
       }
       if (reason === 'expiring' && token !== null && token === this.#token) {
         throw new PostriderError('token_failed', 'it gave the token that is about to expire')

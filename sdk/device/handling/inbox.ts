@@ -7,13 +7,14 @@ import type {
   WelcomeFrame,
   WirePosition,
 } from '../../../protocol/frames/frame-types.js'
+import { FRAME_LIMITS } from '../../../protocol/frames/frame-limits.js'
 import { PostriderError } from '../errors.js'
 import type { MessageEntry } from '../log/entry.js'
 import { ACK_SETTINGS, AckBatch } from '../log/ack-batch.js'
 import { Lane, type Broken } from '../log/lane.js'
 import type { Message } from '../message.js'
 import type { Clock, Random } from '../platform.js'
-import type { StateStore } from '../storage/state-store.js'
+import type { LogMemory, StateStore } from '../storage/state-store.js'
 import { LaneRunner, type RunnerEvents, type RunnerSettings } from './lane-runner.js'
 import type { Slots } from './slots.js'
 
@@ -85,12 +86,16 @@ export class Inbox {
     )
   }
 
-  /** For the hello. */
+  /** For the hello, which is an acknowledgement too: only what is recorded. */
   cursors(): ReadonlyMap<string, WirePosition> {
     const cursors = new Map<string, WirePosition>()
-    for (const { name, record } of this.#store.logs.values()) {
-      if (record.position !== null) cursors.set(name, record.position)
+    const add = (memory: LogMemory): void => {
+      const position = this.#store.positionOf(memory)
+      if (position !== null && cursors.size < FRAME_LIMITS.logs) cursors.set(memory.name, position)
     }
+    // Those of the last welcome come first, if the device has been in more logs than a hello can name.
+    for (const { lane } of this.#runners.values()) if (lane.named) add(lane.memory)
+    for (const memory of this.#store.logs.values()) add(memory)
     return cursors
   }
 
@@ -138,10 +143,13 @@ export class Inbox {
     return null
   }
 
-  reset(frame: ResetFrame): void {
-    const { lane } = this.#runner(frame.log)
+  reset(frame: ResetFrame): PostriderError | null {
+    const lane = this.#runners.get(frame.log)?.lane
+    if (lane?.named !== true) return unnamed(frame.log)
     lane.reset(frame)
     this.#store.touch(lane.memory)
+    this.#store.save()?.catch(() => undefined) // the store has told
+    return null
   }
 
   /** Sends the acks that wait, without waiting for more. */

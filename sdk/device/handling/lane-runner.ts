@@ -74,6 +74,8 @@ export class LaneRunner {
   readonly lane: Lane
   readonly #context: RunnerContext
   #mark: Mark | null = null
+  /** A gap moved the position, and that is not recorded. */
+  #moved = false
   /** How many entries at the front of the queue are begun; more than none only in manual mode. */
   #begun = 0
   /** The version of the lane that `#begun` is about. */
@@ -121,7 +123,8 @@ export class LaneRunner {
       while (!this.#stopped) {
         if (this.#next() === null) {
           await this.#committed()
-          if (this.#next() === null) return
+          // What a new connection brought meanwhile may be settled already: then its acknowledgement is still to be sent.
+          if (this.#next() === null && this.#mark === null && !this.#moved) return
           continue
         }
         const admitted = slots.acquire()
@@ -200,6 +203,7 @@ export class LaneRunner {
       if (entry.kind === 'gap') {
         if (!entry.told) return shifted
         memory.record.moveOver(entry.frame.epoch, entry.frame.to)
+        this.#moved = true
         this.#context.store.touch(memory)
       } else {
         if (entry.state === 'acked') this.#settle(entry)
@@ -239,8 +243,9 @@ export class LaneRunner {
   /** Has everything that changed recorded, then tells of it. Null: done at once. */
   #commit(begun = false): Promise<void> | null {
     const mark = this.#mark
-    if (mark === null && !begun) return null
+    if (mark === null && !begun && !this.#moved) return null
     this.#mark = null
+    this.#moved = false
     const saved = this.#context.store.save()
     if (saved !== null) return saved.then(() => this.#tell(mark))
     this.#tell(mark)

@@ -39,6 +39,11 @@ export class Lane {
     return this.memory.name
   }
 
+  /** The last welcome named it. */
+  get named(): boolean {
+    return this.#told !== null
+  }
+
   /** Everything that was in the log at the welcome has been told. */
   get toldAll(): boolean {
     return this.#told === null || this.#told >= this.#headThen

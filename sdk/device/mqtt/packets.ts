@@ -30,5 +30,8 @@ export type IncomingPacket =
   | { readonly type: 'suback'; readonly packetId: number; readonly codes: readonly number[] }
   | { readonly type: 'pingresp' }
 
+/** Bytes of the longest string or binary field, [MQTT-1.5.3]. */
+export const FIELD_MAX = 0xffff
+
 /** Largest remaining length that four bytes can say, [MQTT-2.2.3]. */
 export const REMAINING_MAX = 268_435_455

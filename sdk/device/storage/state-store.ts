@@ -2,6 +2,7 @@
 // write is under way, all that changes goes into the next one, so that many logs and uplinks share one.
 
 import { FrameError } from '../../../protocol/frames/frame-error.js'
+import type { WirePosition } from '../../../protocol/frames/frame-types.js'
 import { messageOf, PostriderError } from '../errors.js'
 import { DedupMemory, slotOf, type DedupEntry } from '../log/dedup-memory.js'
 import { LogRecord } from '../log/log-record.js'
@@ -66,6 +67,8 @@ export class StateStore {
   readonly uplinks: ReadonlyMap<number, StoredUplink>
   readonly parked: ReadonlyMap<number, StoredParked>
   #url: string | null
+  /** How far each log is in the storage. */
+  readonly #recorded = new Map<LogMemory, WirePosition | null>()
   /** Logs that changed since they were last written. */
   readonly #dirty = new Set<LogMemory>()
   #batch: Batch | null = null
@@ -78,6 +81,7 @@ export class StateStore {
     this.#onFailure = onFailure
     if (loaded.fresh) this.put(KEYS.about, writeAbout(device))
     this.#logs = loaded.logs
+    for (const log of loaded.logs.values()) this.#recorded.set(log, log.record.position)
     this.uplinks = loaded.uplinks
     this.parked = loaded.parked
     this.#url = loaded.url
@@ -133,6 +137,14 @@ export class StateStore {
   /** The record, position or guard of the log changed: it is written with the next batch. */
   touch(log: LogMemory): void {
     this.#dirty.add(log)
+  }
+
+  /**
+   * The position of the log that the storage has: what the server may be told. The one in memory may be of a message whose
+   * handling is being written. Null: none.
+   */
+  positionOf(log: LogMemory): WirePosition | null {
+    return this.volatile ? log.record.position : (this.#recorded.get(log) ?? null)
   }
 
   /** An id was remembered: it is written with the next batch. */
@@ -207,7 +219,9 @@ export class StateStore {
       if (batch === null || this.#writing !== null) return
       this.#batch = null
       this.#writing = batch
+      const positions: Array<readonly [LogMemory, WirePosition | null]> = []
       for (const log of this.#dirty) {
+        positions.push([log, log.record.position])
         batch.changes.set(logKey(log.name), writeLog({ record: log.record, guarded: log.dedup.guarded }))
       }
       this.#dirty.clear()
@@ -222,6 +236,7 @@ export class StateStore {
         return
       }
       this.#writing = null
+      for (const [log, position] of positions) this.#recorded.set(log, position)
       batch.settle(null)
     }
   }
