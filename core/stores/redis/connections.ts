@@ -1,0 +1,326 @@
+// The connections to Redis that the store, and later the bus, share. They decide what happens while Redis is away:
+// - nothing is queued: a command that cannot be sent now fails at once, and what is under way is bounded by count and bytes;
+// - nothing is sent twice: what a lost connection left unanswered fails, and who asked is told that the outcome is unknown;
+// - a command without an answer fails after `COMMAND_TIMEOUT_MS`, and a connection without one is closed and made anew.
+
+import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
+import { OutcomeUnknown, StartupError, StoreUnavailable } from '../../errors.js'
+import type { Logger } from '../../log.js'
+import { checkServer, type Demands, type Instance, instanceOf, parseInfo, shortHash } from './instance.js'
+import { codeOf, messageOf } from './redis-errors.js'
+import { describeLocation, type RedisLocation } from './redis-location.js'
+import { textOf } from './reply.js'
+import type { Script } from './script-loader.js'
+import { slotOf } from './slot.js'
+
+const COMMAND_TIMEOUT_MS = 1_500
+/** A connection that owes answers and says nothing for so long is dead, whatever TCP says. */
+const SILENCE_MS = 1_800
+const CONNECT_TIMEOUT_MS = 2_000
+const RETRY_MS = { first: 50, most: 1_000 }
+const MOST_UNDER_WAY = 50_000
+const MOST_BYTES_UNDER_WAY = 128 * 1024 * 1024
+
+export interface ConnectionOptions {
+  readonly location: RedisLocation
+  readonly log: Logger
+  /** A change is answered when so many replicas have it. */
+  readonly wait: number
+  readonly allowNoAof: boolean
+}
+
+export type Argument = string | Buffer | number
+
+/** `key`: any key of the slot that is asked; the rest are the arguments as Redis takes them. */
+export interface Call {
+  readonly script: Script
+  readonly keys: readonly string[]
+  readonly args: readonly Argument[]
+  /** The answer waits for `--redis-wait` replicas. */
+  readonly durable: boolean
+}
+
+export class RedisConnections {
+  readonly #client: Redis | Cluster
+  readonly #location: RedisLocation
+  readonly #log: Logger
+  readonly #wait: number
+  readonly #demands: Demands
+  /** By node; a node without an entry is not connected, or has not said yet who it is. */
+  readonly #instances = new Map<Redis, Instance>()
+  readonly #corked = new Set<Redis['stream']>()
+  readonly #waits = new Map<Redis, Promise<unknown>>()
+  #generation = ''
+  #underWay = 0
+  #bytesUnderWay = 0
+  #closed = false
+
+  private constructor(client: Redis | Cluster, options: ConnectionOptions) {
+    this.#client = client
+    this.#location = options.location
+    this.#log = options.log
+    this.#wait = options.wait
+    this.#demands = { allowNoAof: options.allowNoAof, cluster: options.location.kind === 'cluster' }
+  }
+
+  /** Rejects with StartupError: it cannot be reached, the password is wrong, or it would lose accepted messages. */
+  static async open(options: ConnectionOptions): Promise<RedisConnections> {
+    const { location } = options
+    const opening = { done: false }
+    const client = createClient(location, opening)
+    const connections = new RedisConnections(client, options)
+    const where = describeLocation(location)
+    const failure: { last: unknown } = { last: null }
+    client.on('error', (error: unknown) => {
+      failure.last = error
+    })
+    if (client instanceof Cluster) client.on('node error', (error: unknown) => (failure.last = error))
+    try {
+      await client.connect()
+      await connections.#learnAll()
+    } catch (error) {
+      client.disconnect()
+      if (error instanceof StartupError) throw error
+      const cause = failure.last ?? error
+      throw new StartupError(`${where}: ${explainConnect(cause)}`, { cause })
+    }
+    opening.done = true
+    connections.#watch()
+    return connections
+  }
+
+  /** Of all masters together: changes when one of them starts anew or is replaced. */
+  get generation(): string {
+    return this.#generation
+  }
+
+  /** How many commands wait for their answers. */
+  get underWay(): number {
+    return this.#underWay
+  }
+
+  /** The server that has the slot of `key`, or StoreUnavailable. */
+  async instance(key: string): Promise<Instance> {
+    const node = this.#nodeOf(key)
+    const known = node === null ? undefined : this.#instances.get(node)
+    if (known !== undefined) return known
+    if (node === null || node.status !== 'ready') throw new StoreUnavailable('Redis cannot be reached')
+    return this.#learn(node)
+  }
+
+  /** The same when it is known, without waiting. */
+  knownInstance(key: string): Instance | null {
+    const node = this.#nodeOf(key)
+    return node === null ? null : (this.#instances.get(node) ?? null)
+  }
+
+  /** An append was told STALE: another instance answers than was known. Learns which. */
+  async learnAgain(key: string): Promise<void> {
+    const node = this.#nodeOf(key)
+    if (node !== null) await this.#learn(node)
+  }
+
+  /** Runs a script. Rejects with what ioredis says; redis-errors.ts knows what that means. */
+  async run({ script, keys, args, durable }: Call): Promise<unknown> {
+    const count = String(keys.length)
+    try {
+      return await this.#send('evalsha', [script.sha, count, ...keys, ...args], keys[0] ?? '', durable)
+    } catch (error) {
+      if (codeOf(error) !== 'NOSCRIPT') throw error
+      // A new server, or SCRIPT FLUSH. EVAL makes it known again.
+      return this.#send('eval', [script.text, count, ...keys, ...args], keys[0] ?? '', durable)
+    }
+  }
+
+  /** A command on the slot of `key`, which must be its first argument. */
+  async command(name: string, args: readonly [string, ...Argument[]], durable = false): Promise<unknown> {
+    return this.#send(name, args, args[0], durable)
+  }
+
+  /** Another connection of the same kind, for whoever needs one of its own (subscriptions). It is the caller's to close. */
+  duplicate(): Redis | Cluster {
+    return createClient(this.#location, { done: true })
+  }
+
+  /** Waits for what is under way, then ends the connections. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true
+    const until = performance.now() + SILENCE_MS
+    while (this.#underWay > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 5))
+    this.#client.disconnect()
+  }
+
+  async #send(name: string, args: readonly Argument[], key: string, durable: boolean): Promise<unknown> {
+    if (this.#closed) throw new StoreUnavailable('the store is closed')
+    let bytes = 0
+    for (const arg of args) if (typeof arg !== 'number') bytes += arg.length
+    if (this.#underWay >= MOST_UNDER_WAY || this.#bytesUnderWay + bytes > MOST_BYTES_UNDER_WAY) {
+      throw new StoreUnavailable('too much waits for Redis')
+    }
+    this.#underWay++
+    this.#bytesUnderWay += bytes
+    try {
+      const node = this.#nodeOf(key)
+      if (node !== null) this.#cork(node)
+      const answer = this.#client.sendCommand(new Command(name, [...args], { replyEncoding: null }))
+      if (!durable || this.#wait === 0 || node === null) return await answer
+      const [value] = await Promise.all([answer, this.#replicated(node)])
+      return value
+    } finally {
+      this.#underWay--
+      this.#bytesUnderWay -= bytes
+    }
+  }
+
+  /** What is sent in one turn goes out in one write. */
+  #cork(node: Redis): void {
+    const { stream } = node
+    if (stream === undefined || stream === null || this.#corked.has(stream)) return
+    stream.cork()
+    this.#corked.add(stream)
+    if (this.#corked.size === 1) {
+      process.nextTick(() => {
+        for (const open of this.#corked) open.uncork()
+        this.#corked.clear()
+      })
+    }
+  }
+
+  /** One WAIT behind all changes of this turn: it covers everything that was sent before it on the connection. */
+  #replicated(node: Redis): Promise<unknown> {
+    const under = this.#waits.get(node)
+    if (under !== undefined) return under
+    const waiting = new Promise<void>((resolve, reject) => {
+      queueMicrotask(() => {
+        this.#waits.delete(node)
+        node.wait(this.#wait, COMMAND_TIMEOUT_MS - 300).then((replicas) => {
+          if (replicas >= this.#wait) resolve()
+          else reject(new OutcomeUnknown(`only ${replicas} of ${this.#wait} replicas have it`))
+        }, reject)
+      })
+    })
+    this.#waits.set(node, waiting)
+    return waiting
+  }
+
+  #nodeOf(key: string): Redis | null {
+    if (this.#client instanceof Redis) return this.#client
+    const [address] = this.#client.slots[slotOf(key)] ?? []
+    if (address === undefined) return null
+    return this.#client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === address) ?? null
+  }
+
+  #masters(): readonly Redis[] {
+    return this.#client instanceof Redis ? [this.#client] : this.#client.nodes('master')
+  }
+
+  /** Checks and learns every master. */
+  async #learnAll(): Promise<void> {
+    const masters = this.#masters()
+    if (masters.length === 0) throw new StartupError(`${describeLocation(this.#location)}: the cluster has no master`)
+    for (const node of masters) {
+      if (node.status === 'wait') await node.connect()
+      const info = parseInfo(textOf(await node.callBuffer('info')))
+      checkServer(info, describeLocation(this.#location), this.#demands)
+      this.#know(node, instanceOf(info))
+    }
+  }
+
+  async #learn(node: Redis): Promise<Instance> {
+    const instance = instanceOf(parseInfo(textOf(await node.callBuffer('info'))))
+    this.#know(node, instance)
+    return instance
+  }
+
+  #know(node: Redis, instance: Instance): void {
+    if (!this.#instances.has(node)) {
+      // What is known ends with the connection: behind the next one may be another instance.
+      node.once('close', () => {
+        this.#instances.delete(node)
+      })
+    }
+    this.#instances.set(node, instance)
+    const all = this.#masters().flatMap((master) => this.#instances.get(master)?.generation ?? [])
+    this.#generation = all.length === 1 ? instance.generation : shortHash(all.toSorted().join(' '))
+  }
+
+  #watch(): void {
+    const client = this.#client
+    const where = describeLocation(this.#location)
+    client.on('error', (error: unknown) =>
+      this.#log.warn({ where, reason: messageOf(error) }, 'redis_connection_failed'),
+    )
+    const relearn = (node: Redis): void => {
+      node.on('ready', () => {
+        this.#learn(node).catch((error: unknown) => {
+          this.#log.warn({ where, reason: messageOf(error) }, 'redis_instance_unknown')
+        })
+      })
+    }
+    if (client instanceof Redis) relearn(client)
+    else {
+      for (const node of client.nodes('all')) relearn(node)
+      client.on('+node', relearn)
+      client.on('node error', (error: unknown) =>
+        this.#log.warn({ where, reason: messageOf(error) }, 'redis_node_failed'),
+      )
+    }
+  }
+}
+
+function createClient(location: RedisLocation, opening: { readonly done: boolean }): Redis | Cluster {
+  const retry = (times: number): number | null =>
+    opening.done ? Math.min(RETRY_MS.first * times, RETRY_MS.most) : null
+  const common = {
+    lazyConnect: true,
+    ...(location.user === null ? {} : { username: location.user }),
+    ...(location.password === null ? {} : { password: location.password }),
+    ...(location.tls ? { tls: {} } : {}),
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    socketTimeout: SILENCE_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy: retry,
+    keepAlive: 10_000,
+    connectionName: 'postrider',
+  } satisfies RedisOptions
+  const [first] = location.hosts
+  switch (location.kind) {
+    case 'single':
+      return new Redis({ ...common, host: first.host, port: first.port, db: location.db })
+    case 'sentinel':
+      return new Redis({
+        ...common,
+        sentinels: [...location.hosts],
+        name: location.name,
+        db: location.db,
+        sentinelRetryStrategy: retry,
+        ...(location.sentinelPassword === null ? {} : { sentinelPassword: location.sentinelPassword }),
+        ...(location.tls ? { enableTLSForSentinelMode: true } : {}),
+      })
+    case 'cluster': {
+      const { lazyConnect, enableOfflineQueue, retryStrategy, ...redisOptions } = common
+      return new Cluster([...location.hosts], {
+        lazyConnect,
+        enableOfflineQueue,
+        redisOptions,
+        clusterRetryStrategy: retryStrategy,
+        clusterNodeRetryStrategy: retryStrategy,
+        // ioredis would send a command again whose connection was lost, although it may have been carried out.
+        retryDelayOnFailover: 0,
+        slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
+      })
+    }
+    default:
+      throw location satisfies never
+  }
+}
+
+function explainConnect(error: unknown): string {
+  const code = codeOf(error)
+  if (code === 'WRONGPASS') return 'the user or password is wrong'
+  if (code === 'NOAUTH') return 'the server asks for a password'
+  return `cannot be reached: ${messageOf(error)}`
+}

@@ -1,0 +1,110 @@
+// What every call on one device shares: its keys, the store's time, and who answers.
+
+import type { Clock } from '../../clock.js'
+import type { MailboxLimits } from '../../ports/mailbox.js'
+import { UPLINK_DEDUP_MS, type UplinkLimits } from '../../ports/uplink.js'
+import type { Argument, RedisConnections } from './connections.js'
+import { deviceKeys } from './keys.js'
+import { explainFailure, explainUnanswered } from './redis-errors.js'
+import type { ScriptName, Scripts, ScriptSettings } from './script-loader.js'
+
+export function scriptSettings(limits: MailboxLimits, uplink: UplinkLimits): ScriptSettings {
+  return {
+    inboxMax: limits.inboxMax,
+    inboxMaxBytes: limits.inboxMaxBytes,
+    dropOldest: limits.overflow === 'drop-oldest',
+    retentionMs: limits.retentionSeconds * 1000,
+    dedupMs: limits.dedupWindowSeconds * 1000,
+    idleMs: limits.idleDeviceSeconds * 1000,
+    uplinkMaxBytes: uplink.maxBytes,
+    uplinkRetentionMs: uplink.retentionSeconds * 1000,
+    uplinkDedupMs: UPLINK_DEDUP_MS,
+  }
+}
+
+export interface StoreContext {
+  readonly connections: RedisConnections
+  readonly scripts: Scripts
+  /** Null: the server's own, as it must be where more than one node writes. */
+  readonly clock: Clock | null
+}
+
+/** The argument of lua/lib/clock.lua. */
+export const timeArgument = ({ clock }: StoreContext): string => (clock === null ? '' : String(clock.now()))
+
+/** Runs a script that changes something: rejects with StoreUnavailable (nothing was done) or OutcomeUnknown. */
+export async function change(
+  context: StoreContext,
+  name: ScriptName,
+  device: string,
+  args: readonly Argument[],
+): Promise<unknown> {
+  try {
+    return await rawChange(context, name, device, args)
+  } catch (error) {
+    throw explainFailure(error)
+  }
+}
+
+/** The same with the error as it comes. */
+export function rawChange(
+  context: StoreContext,
+  name: ScriptName,
+  device: string,
+  args: readonly Argument[],
+): Promise<unknown> {
+  const { connections, scripts } = context
+  return connections.run({
+    script: scripts(name),
+    keys: deviceKeys(device),
+    args: [timeArgument(context), ...args],
+    durable: true,
+  })
+}
+
+/** The same on other keys than a device's. */
+export async function changeKeys(
+  { connections, scripts }: StoreContext,
+  name: ScriptName,
+  keys: readonly string[],
+  args: readonly Argument[],
+): Promise<unknown> {
+  try {
+    return await connections.run({ script: scripts(name), keys, args, durable: true })
+  } catch (error) {
+    throw explainFailure(error)
+  }
+}
+
+/** A command that only looks. */
+export async function ask(
+  { connections }: StoreContext,
+  name: string,
+  args: readonly [string, ...Argument[]],
+): Promise<unknown> {
+  try {
+    return await connections.command(name, args)
+  } catch (error) {
+    throw explainUnanswered(error)
+  }
+}
+
+/** Runs a script that only looks (and does what time does): rejects with StoreUnavailable. */
+export async function look(
+  context: StoreContext,
+  name: ScriptName,
+  device: string,
+  args: readonly Argument[],
+): Promise<unknown> {
+  const { connections, scripts } = context
+  try {
+    return await connections.run({
+      script: scripts(name),
+      keys: deviceKeys(device),
+      args: [timeArgument(context), ...args],
+      durable: false,
+    })
+  } catch (error) {
+    throw explainUnanswered(error)
+  }
+}

@@ -1,0 +1,73 @@
+// Every key that the Redis store uses, and nothing else makes one. What stands between braces is the hash tag: keys with the
+// same one are in the same slot of a Redis Cluster, so a script may touch them together. ADR 12 says why they are as they are.
+
+/**
+ * A device's keys: its record, which every device has, and what it has only while there is something in it. The scripts get
+ * them in this order.
+ */
+export type DeviceKeys = readonly [
+  record: string,
+  /** List: the messages cursor + 1 … head. */
+  messages: string,
+  /** Sorted set by last seq: the exceptions. */
+  exceptions: string,
+  /** Sorted set by time: the seqs of waiting messages that expire. */
+  expiries: string,
+  /** Hashes that take turns by dedup window. */
+  dedupEven: string,
+  dedupOdd: string,
+]
+
+export function deviceKeys(device: string): DeviceKeys {
+  const record = deviceRecordKey(device)
+  return [record, `${record}:m`, `${record}:x`, `${record}:t`, `${record}:i`, `${record}:j`]
+}
+
+export const deviceRecordKey = (device: string): string => `pr:{${device}}`
+
+/**
+ * The ids of all devices are in so many sorted sets, each in a slot of its own. Never changed: it is part of the format.
+ */
+export const INDEX_SHARDS = 128
+
+export const indexKey = (shard: number): string => `pr-index:{${shard}}`
+
+/** FNV-1a over the id's UTF-8 bytes. Never changed: it says where an id is found again. */
+export function indexShardOf(device: string): number {
+  let hash = 0x811c9dc5
+  for (const byte of Buffer.from(device)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
+  return hash % INDEX_SHARDS
+}
+
+/** The format of the whole store; see open.ts. */
+export const META_KEY = 'pr-meta'
+
+/** Hash: the id of an API key → its record. */
+export const API_KEYS_KEY = 'pr-keys'
+
+export const revocationKey = (device: string): string => `pr-revoked:{${device}}`
+
+/** The log of all devices' uplink, and the counters beside it. */
+export const UPLINK_LOG_KEY = 'pr-uplink:{log}'
+export const UPLINK_STATE_KEY = 'pr-uplink:{log}:state'
+/** One dedup id of a device, by the hash of both in hex. */
+export const uplinkDedupKey = (hash: string): string => `pr-uplink:{log}:i:${hash}`
+
+/** Sessions, retained messages and wills of ordinary pub/sub are changed together, so they share a hash tag. */
+const SESSIONS = 'pr-sessions:{s}'
+export const SESSIONS_KEYS = {
+  /** Set: the clients that have a session. */
+  clients: `${SESSIONS}:clients`,
+  /** Hash: topic → retained message. */
+  retained: `${SESSIONS}:retained`,
+  /** Hash: client → will. */
+  wills: `${SESSIONS}:wills`,
+} as const
+/** Hash: next number, count and bytes of the queue, last use, sent watermark. */
+export const sessionKey = (client: string): string => `${SESSIONS}:c:${client}`
+/** Hash: filter → subscription. */
+export const sessionFiltersKey = (client: string): string => `${SESSIONS}:f:${client}`
+/** Set: received packet ids. */
+export const sessionReceivedKey = (client: string): string => `${SESSIONS}:r:${client}`
+/** Sorted set by number: queued messages. */
+export const sessionQueueKey = (client: string): string => `${SESSIONS}:q:${client}`

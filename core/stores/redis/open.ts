@@ -1,0 +1,106 @@
+import { type Clock, systemClock } from '../../clock.js'
+import { StartupError } from '../../errors.js'
+import type { Logger } from '../../log.js'
+import type { Credentials } from '../../ports/credentials.js'
+import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
+import type { SessionStore } from '../../ports/session-store.js'
+import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
+import { RedisConnections } from './connections.js'
+import { scriptSettings, type StoreContext } from './device-scripts.js'
+import { META_KEY } from './keys.js'
+import { describeLocation, parseRedisUrl, REDIS_URL_RULE } from './redis-location.js'
+import { RedisCredentials } from './redis-credentials.js'
+import { RedisMailbox } from './redis-mailbox.js'
+import { RedisSessions } from './redis-sessions.js'
+import { RedisUplink } from './redis-uplink.js'
+import { textOf } from './reply.js'
+import { loadScripts } from './script-loader.js'
+
+/** The format of the whole store. A newer one is refused. */
+export const REDIS_FORMAT = 1
+
+export interface RedisStoreOptions {
+  /** See redis-location.ts. May hold a password: never logged. */
+  readonly url: string
+  readonly limits: MailboxLimits
+  readonly uplinkLimits?: Partial<UplinkLimits>
+  /** A change is answered when so many replicas have it, too; 0: not asked. */
+  readonly wait?: number
+  /** Take a server without an append-only file. */
+  readonly allowNoAof?: boolean
+  /** The store's time, for tests; default: the server's, which all nodes share. */
+  readonly clock?: Clock
+  readonly log: Logger
+}
+
+export interface RedisStore {
+  readonly mailbox: Mailbox
+  readonly credentials: Credentials
+  readonly uplink: Uplink
+  /** Ordinary pub/sub, for one writer. */
+  readonly sessions: SessionStore
+  /** Shared with the bus. */
+  readonly connections: RedisConnections
+  readonly generation: string
+  /** Waits for what is under way, ends the connections. Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the store. Rejects with StartupError when Redis cannot be reached, refuses the password, is of a kind that would lose
+ * accepted messages, or holds what a newer version wrote.
+ */
+export async function openRedisStore(options: RedisStoreOptions): Promise<RedisStore> {
+  const location = parseRedisUrl(options.url)
+  if (location === null) throw new StartupError(`the URL of the Redis store is not of the form ${REDIS_URL_RULE}`)
+  const scripts = loadScripts(scriptSettings(options.limits, { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits }))
+  const connections = await RedisConnections.open({
+    location,
+    log: options.log,
+    wait: options.wait ?? 0,
+    allowNoAof: options.allowNoAof ?? false,
+  })
+  const context: StoreContext = { connections, scripts, clock: options.clock ?? null }
+  const uplink = await openParts(context, describeLocation(location), options.log).catch(async (error: unknown) => {
+    await connections.close()
+    throw error
+  })
+  const mailbox = new RedisMailbox(context)
+  const credentials = new RedisCredentials(context, options.clock ?? systemClock)
+  const sessions = new RedisSessions(context)
+  let closing: Promise<void> | null = null
+  const close = async (): Promise<void> => {
+    await Promise.all([mailbox.close(), credentials.close(), uplink.close(), sessions.close()])
+    await connections.close()
+  }
+  return {
+    mailbox,
+    credentials,
+    uplink,
+    sessions,
+    connections,
+    get generation() {
+      return connections.generation
+    },
+    close: () => (closing ??= close()),
+  }
+}
+
+async function openParts(context: StoreContext, where: string, log: Logger): Promise<RedisUplink> {
+  await checkFormat(context.connections, where)
+  return RedisUplink.open(context, log)
+}
+
+async function checkFormat(connections: RedisConnections, where: string): Promise<void> {
+  try {
+    await connections.command('hsetnx', [META_KEY, 'format', REDIS_FORMAT])
+    const format = Number(textOf(await connections.command('hget', [META_KEY, 'format'])))
+    if (format === REDIS_FORMAT) return
+    throw new StartupError(
+      `${where}: the store has format ${format}, this version reads up to format ${REDIS_FORMAT}: use the version that wrote it, or a newer one`,
+    )
+  } catch (cause) {
+    if (cause instanceof StartupError) throw cause
+    throw new StartupError(`${where}: the store cannot be read: ${String(cause)}`, { cause })
+  }
+}
