@@ -16,6 +16,8 @@ import { slotOf } from './slot.js'
 const COMMAND_TIMEOUT_MS = 1_500
 /** A connection that owes answers and says nothing for so long is dead, whatever TCP says. */
 const SILENCE_MS = 1_800
+/** WAIT holds up what is sent behind it. */
+const WAIT_MS = 700
 const CONNECT_TIMEOUT_MS = 2_000
 const RETRY_MS = { first: 50, most: 1_000 }
 const MOST_UNDER_WAY = 50_000
@@ -114,6 +116,12 @@ export class RedisConnections {
     return node === null ? null : (this.#instances.get(node) ?? null)
   }
 
+  /** False: a command on the slot of `key` would fail without being sent. */
+  canSend(key: string): boolean {
+    const node = this.#nodeOf(key)
+    return !this.#closed && node !== null && this.#instances.has(node) && node.stream.writable
+  }
+
   /** An append was told STALE: another instance answers than was known. Learns which. */
   async learnAgain(key: string): Promise<void> {
     const node = this.#nodeOf(key)
@@ -193,7 +201,7 @@ export class RedisConnections {
     const waiting = new Promise<void>((resolve, reject) => {
       queueMicrotask(() => {
         this.#waits.delete(node)
-        node.wait(this.#wait, COMMAND_TIMEOUT_MS - 300).then((replicas) => {
+        node.wait(this.#wait, WAIT_MS).then((replicas) => {
           if (replicas >= this.#wait) resolve()
           else reject(new OutcomeUnknown(`only ${replicas} of ${this.#wait} replicas have it`))
         }, reject)

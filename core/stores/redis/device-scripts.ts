@@ -76,6 +76,20 @@ export async function changeKeys(
   }
 }
 
+/** Runs a script that only looks (and does what time does) on other keys than a device's. */
+export async function lookKeys(
+  { connections, scripts }: StoreContext,
+  name: ScriptName,
+  keys: readonly string[],
+  args: readonly Argument[],
+): Promise<unknown> {
+  try {
+    return await connections.run({ script: scripts(name), keys, args, durable: false })
+  } catch (error) {
+    throw explainUnanswered(error)
+  }
+}
+
 /** A command that only looks. */
 export async function ask(
   { connections }: StoreContext,

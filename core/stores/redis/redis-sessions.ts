@@ -49,9 +49,7 @@ export class RedisSessions implements SessionStore {
 
   write(changes: readonly SessionChange[]): Promise<void> {
     this.#check()
-    if (this.#context.connections.knownInstance(SESSIONS_KEYS.clients) === null) {
-      throw new StoreUnavailable('Redis cannot be reached')
-    }
+    if (!this.#context.connections.canSend(SESSIONS_KEYS.clients)) throw new StoreUnavailable('Redis cannot be reached')
     return new Promise((resolve, reject) => {
       this.#waiting.push({ changes, resolve, reject })
       this.#running ??= this.#run()

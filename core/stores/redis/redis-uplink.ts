@@ -14,7 +14,7 @@ import {
 } from '../../ports/uplink.js'
 import { CallGate } from './call-gate.js'
 import type { Argument } from './connections.js'
-import { changeKeys, type StoreContext, timeArgument } from './device-scripts.js'
+import { changeKeys, lookKeys, type StoreContext, timeArgument } from './device-scripts.js'
 import { UPLINK_LOG_KEY, UPLINK_STATE_KEY, uplinkDedupKey } from './keys.js'
 import { messageOf } from './redis-errors.js'
 import { bytesOf, listOf, numberOf, textOf } from './reply.js'
@@ -133,7 +133,7 @@ export class RedisUplink implements Uplink {
     return this.#gate.run(async () => {
       if (after !== null && !ID.test(after)) return null
       const args = [timeArgument(this.#context), after ?? '', limit, maxBytes]
-      const [more, ...fields] = listOf(await changeKeys(this.#context, 'uplink-read', KEYS, args))
+      const [more, ...fields] = listOf(await lookKeys(this.#context, 'uplink-read', KEYS, args))
       const uplinks = Array.from({ length: fields.length / 2 }, (_, i) =>
         decodeUplink(textOf(fields[i * 2]), bytesOf(fields[i * 2 + 1])),
       )
@@ -155,7 +155,7 @@ export class RedisUplink implements Uplink {
   }
 
   async #trimOnce(): Promise<void> {
-    const reply = listOf(await changeKeys(this.#context, 'uplink-trim', KEYS, [timeArgument(this.#context)]))
+    const reply = listOf(await lookKeys(this.#context, 'uplink-trim', KEYS, [timeArgument(this.#context)]))
     this.#usage = { count: numberOf(reply[0]), bytes: numberOf(reply[1]) }
   }
 
