@@ -1,145 +1,123 @@
-// One MQTT connection of the `listen` command, as any plain client would make it: QoS 1, PUBACK after the message was
-// handled.
+// The device of the `listen` command: a client of the SDK, and what its end means to somebody at a terminal.
 
 import { isUtf8 } from 'node:buffer'
-import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt'
-import { CONNACK } from '../protocol/codes.js'
+import {
+  connect,
+  PostriderError,
+  type GapEvent,
+  type GetToken,
+  type Message,
+  type SdkErrorCode,
+  type Storage,
+} from '../sdk/node.js'
 
 export interface Received {
   readonly seq: number
   /** It may have been sent before. */
   readonly redelivered: boolean
-  readonly payload: Buffer
+  readonly payload: Uint8Array
 }
 
 export type SessionEnd =
   /** `signal` was aborted: what had been handled is acknowledged, and the connection was closed in good order. */
   | { readonly kind: 'stopped' }
-  /** The server would not take the connection or the subscription; trying again would not help. */
+  /** The server would not take the connection, or not any more; trying again would not help. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** The connection could not be made, or ended. */
+  /** Another connection of the device took its place. */
+  | { readonly kind: 'taken' }
+  /** The connection could not be made, or ended, and `goOn` did not want the client to reconnect. */
   | { readonly kind: 'lost'; readonly reason: string }
 
-const REFUSALS: ReadonlyMap<number, string> = new Map([
-  [CONNACK.unacceptableProtocol, 'it does not speak MQTT 3.1.1'],
-  [CONNACK.identifierRejected, 'it does not take the device id'],
-  [CONNACK.badCredentials, 'the token is not valid there (is it made with the secret of that server?)'],
-  [CONNACK.notAuthorized, 'the token is not for this device'],
-])
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+export interface DeviceSession {
+  readonly url: string
+  readonly device: string
+  readonly getToken: GetToken
+  /** PEM: the authorities to trust over TLS; null: those that Node knows. */
+  readonly ca: string | null
+  /** Handed from one session to the next, so that nothing is printed twice. */
+  readonly storage: Storage
+  readonly signal: AbortSignal
+  /** Connected, the first time and again. */
+  readonly onListening: () => void
+  /** Told of the loss of a connection: true lets the client make the next one by itself. */
+  readonly goOn: (reason: string) => boolean
+  /** Something that will not come. */
+  readonly onMissing: (what: string) => void
+  readonly handle: (message: Received) => Promise<void>
 }
+
+const REFUSALS: Partial<Readonly<Record<SdkErrorCode, string>>> = {
+  unsupported_server: 'it does not speak MQTT 3.1.1 with stream mode',
+  invalid_device_id: 'it does not take the device id',
+  unauthorized: 'the token is not valid there (is it made with the secret of that server?)',
+  forbidden: 'the token is not for this device',
+}
+
+/** A message that is being printed is waited for, however long the reader takes: a second signal ends the command at once. */
+const CLOSE_TIMEOUT_MS = 86_400_000
 
 /** A message as a JSON line: text as it is, other bytes as base64. */
 export function receivedAsJson(device: string, { seq, redelivered, payload }: Received): string {
-  const content = isUtf8(payload)
-    ? { payload: payload.toString('utf8') }
-    : { payloadBase64: payload.toString('base64') }
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+  const content = isUtf8(bytes) ? { payload: bytes.toString('utf8') } : { payloadBase64: bytes.toString('base64') }
   return JSON.stringify({ device, seq, redelivered, ...content })
 }
 
+/** The system's own words, where there are some: `connect ECONNREFUSED …`. */
+function reasonOf(error: PostriderError | null): string {
+  if (error === null) return 'the server closed it'
+  const { cause } = error
+  if (!(cause instanceof Error)) return error.message
+  // Node tries several addresses of a name, and tells of all of them in an error without a text.
+  if (cause instanceof AggregateError && cause.message === '') return cause.errors.map(String).join('; ')
+  return cause.message || error.message
+}
+
 /**
- * Connects, subscribes to the device's inbox and calls `handle` for one message after the other; each is acknowledged when
- * `handle` resolved, and none after it rejected (the session then ends as `lost` and the error is thrown to the caller).
+ * Connects as the device and calls `handle` for one message after the other; each is acknowledged when `handle` resolved, and none
+ * after it rejected. Rejects with what `handle` or `getToken` rejected with for good.
  */
-export function runDeviceSession(options: {
-  readonly url: string
-  readonly device: string
-  /** Null: the server asks for none. */
-  readonly token: string | null
-  /** PEM: the authorities to trust over TLS; null: those that Node knows. */
-  readonly ca: string | null
-  readonly signal: AbortSignal
-  readonly onSubscribed: () => void
-  readonly handle: (message: Received) => Promise<void>
-}): Promise<SessionEnd> {
-  const { url, device, token, ca, signal, onSubscribed, handle } = options
-  const topic = `inbox/${device}/+`
-
-  return new Promise((resolve, reject) => {
-    const connection: IClientOptions = {
-      clientId: device,
-      username: device,
-      ...(token === null ? {} : { password: token }),
-      ...(ca === null ? {} : { ca }),
-      protocolVersion: 4,
-      clean: true,
-      keepalive: 30,
-      // Reconnecting is the caller's: with a new token, and not against the connection that took the device.
-      reconnectPeriod: 0,
-      connectTimeout: 10_000,
-      resubscribe: false,
-    }
-    const client: MqttClient = connect(url, connection)
-    let reason = 'the server closed it'
-    let handling = Promise.resolve()
-    let done = false
-
-    function finish(settle: () => void): void {
-      if (done) return
-      done = true
-      signal.removeEventListener('abort', stop)
-      settle()
-    }
-
-    function stop(): void {
-      // The message that is being handled is finished and acknowledged; the DISCONNECT goes out behind its PUBACK.
-      void handling.then(
-        () => setImmediate(() => client.end(false, () => finish(() => resolve({ kind: 'stopped' })))),
-        () => undefined,
-      )
-    }
-
-    client.handleMessage = (packet: IPublishPacket, acknowledge: (error?: Error) => void): void => {
-      // Once stopped, nothing more is handled or acknowledged: it stays in the inbox.
-      if (signal.aborted || done) return
-      const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
-      const seq = Number(packet.topic.slice(packet.topic.lastIndexOf('/') + 1))
-      handling = handle({ seq, redelivered: packet.dup, payload })
-      handling.then(
-        () => acknowledge(),
-        (error: unknown) =>
-          finish(() => {
-            client.end(true)
-            reject(error instanceof Error ? error : new Error(String(error)))
-          }),
-      )
-    }
-
-    client.on('connect', () => {
-      client.subscribe(topic, { qos: 1 }, (error, granted) => {
-        if (error === null && granted?.every(({ qos }) => qos === 1) === true) {
-          onSubscribed()
-          return
-        }
-        if (client.disconnecting || done) return
-        finish(() => {
-          client.end(true)
-          resolve({ kind: 'refused', reason: `the subscription ${topic} was refused` })
-        })
-      })
-    })
-    client.on('error', (error) => {
-      reason = messageOf(error) || String(codeOf(error))
-      const code = codeOf(error)
-      const refusal = typeof code === 'number' ? REFUSALS.get(code) : undefined
-      if (refusal === undefined) return
-      finish(() => {
-        client.end(true)
-        resolve({ kind: 'refused', reason: refusal })
-      })
-    })
-    client.on('close', () => {
-      if (signal.aborted) return
-      finish(() => {
-        client.end(true)
-        resolve({ kind: 'lost', reason })
-      })
-    })
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop)
+export async function runDeviceSession(session: DeviceSession): Promise<SessionEnd> {
+  const { url, device, getToken, ca, storage, signal, handle } = session
+  let lost: string | null = null
+  const client = connect({
+    urls: url,
+    deviceId: device,
+    getToken,
+    storage,
+    signal,
+    handler: ({ seq, redelivered, payload }: Message) => handle({ seq, redelivered, payload }),
+    // What cannot be printed now cannot be printed later.
+    retry: { attempts: 1 },
+    poison: 'stop',
+    closeTimeoutMs: CLOSE_TIMEOUT_MS,
+    connectTimeoutMs: 10_000,
+    ...(ca === null ? {} : { tls: { ca } }),
   })
+  client.on('state', ({ state, error }) => {
+    if (state === 'catching-up') session.onListening()
+    else if (state === 'waiting') {
+      const reason = reasonOf(error)
+      if (session.goOn(reason)) return
+      lost = reason
+      void client.close()
+    }
+  })
+  client.on('gap', (gap) => {
+    if (isNews(gap)) session.onMissing(`the messages ${gap.from} to ${gap.to} will not come (${gap.reason})`)
+  })
+  client.on('reset', () => session.onMissing('the server has less than it had, or the device was deleted there'))
+  const error = await client.closed
+  if (error !== null) return endOf(error)
+  return lost === null || signal.aborted ? { kind: 'stopped' } : { kind: 'lost', reason: lost }
+}
+
+/** What others of this device handled before is none. */
+const isNews = ({ reason }: GapEvent): boolean => reason !== 'handled-elsewhere'
+
+function endOf(error: PostriderError): SessionEnd {
+  if (error.code === 'taken_over') return { kind: 'taken' }
+  // The handler's error, or that of getToken, is the caller's own.
+  if (error.cause instanceof Error && !(error.cause instanceof PostriderError)) throw error.cause
+  return { kind: 'refused', reason: REFUSALS[error.code] ?? error.message }
 }

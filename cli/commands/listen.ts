@@ -4,6 +4,7 @@ import { option, optional } from '../../core/config/option.js'
 import { count, toggle } from '../../core/config/value-types.js'
 import { EXIT } from '../../core/exit-codes.js'
 import { createDeviceTokens } from '../../core/security/device-tokens.js'
+import { memoryStorage, PostriderError } from '../../sdk/node.js'
 import { readAuthorities, trustHint } from '../authorities.js'
 import { MQTT_OPTIONS, REST_OPTIONS } from '../client-options.js'
 import { CommandFailure, readCommand, type Command, type CommandIo } from '../command.js'
@@ -117,58 +118,83 @@ async function listen(io: CommandIo, signal: AbortSignal, stop: () => void): Pro
     if (handled === limit) stop()
   }
 
-  let subscribed = false
+  let listened = false
   let failures = 0
-  const backoff = (): Promise<boolean> => pause(Math.min(RETRY_MIN_MS * 2 ** failures++, RETRY_MAX_MS), signal)
-
   /** Waits and asks, until the server answers; null: stopped meanwhile. */
   async function whenReachable<T>(ask: () => Promise<T>): Promise<{ readonly answer: T } | null> {
-    while (await backoff()) {
+    while (await pause(Math.min(RETRY_MIN_MS * 2 ** failures++, RETRY_MAX_MS), signal)) {
       try {
         return { answer: await ask() }
       } catch (error) {
-        if (!(error instanceof CommandFailure) || error.exitCode !== EXIT.unavailable.code) throw error
+        if (!isUnreachable(error)) throw error
       }
     }
     return null
   }
 
-  let password = await access.token()
+  // That no token can be had is told before anything is connected; later it is a reason to wait, unless it will not get better.
+  let first: string | null | undefined = await access.token()
+  async function getToken(): Promise<string | null> {
+    const token = first
+    first = undefined
+    if (token !== undefined) return token
+    try {
+      return await access.token()
+    } catch (cause) {
+      throw isUnreachable(cause) ? cause : new PostriderError('unauthorized', messageOf(cause), { cause })
+    }
+  }
+
+  const storage = memoryStorage()
   for (;;) {
     const end = await runDeviceSession({
       url,
       device,
-      token: password,
+      getToken,
       ca,
+      storage,
       signal,
       handle,
-      onSubscribed: () => {
-        subscribed = true
+      onListening: () => {
+        listened = true
         failures = 0
         io.stderr.write(`listening as ${device} at ${url}\n`)
       },
+      goOn: (reason) => {
+        if (!listened) return false
+        io.stderr.write(`the connection ended: ${reason}; connecting again\n`)
+        // Who may not take over looks first whether another connection is there now.
+        return takeover || rest === null
+      },
+      onMissing: (what) => void io.stderr.write(`${what}\n`),
     })
     if (end.kind === 'stopped') return EXIT.ok.code
     if (end.kind === 'refused') {
       throw new CommandFailure(`${url} refused the connection: ${end.reason}`, EXIT.noPermission.code)
     }
-    if (!subscribed) {
+    if (end.kind === 'lost' && (!listened || rest === null)) {
       throw new CommandFailure(
         `${url} cannot be reached: ${end.reason} (--mqtt-url says where${trustHint(end.reason)})`,
         EXIT.unavailable.code,
       )
     }
-    if (rest === null) throw new CommandFailure(`the connection ended: ${end.reason}`, EXIT.unavailable.code)
-    io.stderr.write(`the connection ended: ${end.reason}; connecting again\n`)
-    const reached = await whenReachable(() => connectedTo(rest, device))
-    if (reached === null) return EXIT.ok.code
-    // Somebody else's connection took the place of ours: to connect again would only throw that one out.
-    if (reached.answer !== null) {
-      throw new CommandFailure(`another connection took ${device} (at ${reached.answer})`, EXIT.failed.code)
+    const owner = rest === null ? null : await whenReachable(() => connectedTo(rest, device))
+    if (end.kind === 'taken') {
+      const where = owner === null || owner.answer === null ? '' : ` (at ${owner.answer})`
+      throw new CommandFailure(`another connection took ${device}${where}`, EXIT.failed.code)
     }
-    password = await access.token()
+    if (owner === null) return EXIT.ok.code
+    // Somebody else's connection took the place of ours: to connect again would only throw that one out.
+    if (owner.answer !== null) {
+      throw new CommandFailure(`another connection took ${device} (at ${owner.answer})`, EXIT.failed.code)
+    }
   }
 }
+
+const isUnreachable = (error: unknown): boolean =>
+  error instanceof CommandFailure && error.exitCode === EXIT.unavailable.code
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** False: `signal` was aborted meanwhile. */
 async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
@@ -196,7 +222,7 @@ export const listenCommand: Command = {
   summary: 'receive and acknowledge messages as a device',
   usage: '<device>',
   details: [
-    'Connects over MQTT as the device itself, prints each message as a line and acknowledges it then.',
+    'Connects as the device itself, with the SDK, prints each message as a line and acknowledges it then.',
     'Ends with SIGINT (Ctrl-C). A device that is connected already is left alone, unless --takeover is given.',
   ],
   options: { ...FLAGS, ...REST_OPTIONS, ...MQTT_OPTIONS },

@@ -159,3 +159,49 @@ void t.test('listen: what could not be printed is not acknowledged', async (t) =
   t.match(child.stderr, /cannot write: .*EPIPE/)
   t.match(await server.rest('GET', '/v1/devices/phone-1'), { body: { pending: 1, cursor: 0 } })
 })
+
+void t.test('listen: what will not come is told on stderr', async (t) => {
+  const server = await TestServer.start(t, { flags: ['--inbox-max', '2', '--overflow', 'drop-oldest'] })
+  for (const payload of ['one', 'two', 'three', 'four']) await push(server, payload)
+  const { code, stdout, stderr } = await runCommand(t, ['listen', 'phone-1', '--count', '2', ...flagsOf(server)])
+  t.equal(code, 0)
+  t.equal(stdout, 'three\nfour\n')
+  t.match(stderr, /the messages 1 to 2 will not come \(overflow\)/)
+  await acknowledged(t, server, 4)
+})
+
+void t.test('listen: after a loss, a device that came first is left alone', async (t) => {
+  const server = await TestServer.start(t)
+  const child = await listener(t, server)
+  // It sees nothing of what happens now until the phone is connected.
+  child.signal('SIGSTOP')
+  await server.kill('SIGKILL')
+  await server.restart()
+  const phone = await connectAsync(server.mqttUrl, {
+    clientId: 'phone-1',
+    username: 'phone-1',
+    password: await server.token('phone-1'),
+    reconnectPeriod: 0,
+    protocolVersion: 4,
+  })
+  t.teardown(() => phone.end(true))
+  child.signal('SIGCONT')
+  t.same(await child.exited, { code: 1, signal: null })
+  t.match(child.stderr, /another connection took phone-1 \(at /)
+  t.equal(phone.connected, true)
+})
+
+void t.test('listen: with --takeover it comes back as the SDK does', async (t) => {
+  const server = await TestServer.start(t)
+  const child = await listener(t, server, '--takeover', '--json')
+  await push(server, 'before')
+  await child.until('the first', ({ stdout }) => stdout.includes('before'))
+  await acknowledged(t, server, 1)
+  await server.kill('SIGKILL')
+  await child.until('it has seen that', ({ stderr }) => stderr.includes('the connection ended'))
+  await server.restart()
+  await push(server, 'after')
+  await child.until('the second', ({ stdout }) => stdout.includes('after'))
+  t.equal(child.stdout.trim().split('\n').length, 2, 'nothing twice')
+  t.same(await child.kill('SIGINT'), { code: 0, signal: null })
+})
