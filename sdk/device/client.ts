@@ -122,6 +122,8 @@ export class Client implements AsyncIterable<Message> {
   /** Gives a parked message to the handler (or to `handle`) again, and forgets it when that resolves. Rejects with what it throws. */
   async retryParked(key: string, handle?: (message: Message) => unknown): Promise<void> {
     const { handler } = this.#settings
+    if (handle !== undefined && typeof handle !== 'function')
+      throw new PostriderError('bad_option', 'handle: a function')
     const use =
       handle ?? (handler === null ? null : (message: Message) => handler(message, { signal: this.#abort.signal }))
     if (use === null) throw new PostriderError('bad_option', 'handle: a function, as the client has no handler')

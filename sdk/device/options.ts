@@ -174,7 +174,7 @@ function isStorage(value: unknown): value is Storage {
 }
 
 function readRetry(value: unknown): RetrySettings {
-  const fields = fieldsOf(value ?? {}, 'retry', ['attempts', 'minMs', 'maxMs'])
+  const fields = fieldsOf(value === undefined ? {} : value, 'retry', ['attempts', 'minMs', 'maxMs'])
   const minMs = integer(fields['minMs'], 'retry.minMs', 0, DAY_MS, RETRY.minMs)
   return {
     attempts: integer(fields['attempts'], 'retry.attempts', 1, 1_000_000, RETRY.attempts),
@@ -184,7 +184,7 @@ function readRetry(value: unknown): RetrySettings {
 }
 
 function readBackoff(value: unknown): BackoffSettings {
-  const fields = fieldsOf(value ?? {}, 'backoff', ['firstMs', 'maxMs', 'stableMs'])
+  const fields = fieldsOf(value === undefined ? {} : value, 'backoff', ['firstMs', 'maxMs', 'stableMs'])
   const firstMs = integer(fields['firstMs'], 'backoff.firstMs', 0, DAY_MS, BACKOFF.firstMs)
   return {
     firstMs,
@@ -194,7 +194,12 @@ function readBackoff(value: unknown): BackoffSettings {
 }
 
 function readUplink(value: unknown): UplinkSettings {
-  const fields = fieldsOf(value ?? {}, 'uplink', ['max', 'maxBytes', 'maxPayloadBytes', 'overflow'])
+  const fields = fieldsOf(value === undefined ? {} : value, 'uplink', [
+    'max',
+    'maxBytes',
+    'maxPayloadBytes',
+    'overflow',
+  ])
   const maxPayloadBytes = integer(
     fields['maxPayloadBytes'],
     'uplink.maxPayloadBytes',
@@ -216,7 +221,8 @@ function readUplink(value: unknown): UplinkSettings {
   }
 }
 
-const NAMES: ReadonlyArray<keyof ConnectOptions> = [
+/** Every option there is. */
+export const CONNECT_OPTIONS: ReadonlyArray<keyof ConnectOptions> = [
   'urls',
   'deviceId',
   'token',
@@ -244,7 +250,7 @@ const NAMES: ReadonlyArray<keyof ConnectOptions> = [
 
 /** Throws PostriderError `bad_option`. `schemes`: what the platform can open, with the colon. */
 export function readOptions(options: unknown, schemes: readonly string[]): Settings {
-  const fields = fieldsOf(options, 'options', NAMES)
+  const fields = fieldsOf(options, 'options', CONNECT_OPTIONS)
   const urls = readUrls(fields['urls'], schemes)
   const { deviceId, storage, handler, signal } = fields
   if (typeof deviceId !== 'string' || !isDeviceId(deviceId)) throw bad('deviceId', DEVICE_ID_RULE)

@@ -76,7 +76,11 @@ function parse(text: string): unknown {
 /** Problem details (RFC 9457); or whatever a proxy in between answers. */
 function problem(response: Response, text: string, wallClock: () => number): PushError {
   const { status } = response
-  const retryAfterMs = readRetryAfter(response.headers.get('retry-after'), wallClock)
+  const retryAfterMs = readRetryAfter(response.headers.get('retry-after'), () => {
+    // The server's own clock, where it says: this machine's may be anything.
+    const date = Date.parse(response.headers.get('date') ?? '')
+    return Number.isNaN(date) ? wallClock() : date
+  })
   const { code, title, detail, type: _type, status: _status, ...details } = membersOf(text)
   const message = typeof detail === 'string' ? detail : typeof title === 'string' ? title : `status ${status}`
   const known = isErrorCode(code) ? code : codeOfStatus(status)

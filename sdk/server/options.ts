@@ -73,24 +73,29 @@ function readUrl(value: unknown): string {
   return value.replace(/\/+$/, '')
 }
 
+/** Every option there is. */
+export const PUSH_CLIENT_OPTIONS: ReadonlyArray<keyof PushClientOptions> = [
+  'url',
+  'apiKey',
+  'batch',
+  'concurrency',
+  'retry',
+  'requestTimeoutMs',
+  'maxQueued',
+  'maxQueuedBytes',
+  'fetch',
+]
+
 /** Throws PushError `bad_option`. */
 export function readPushOptions(options: unknown): PushClientSettings {
-  const fields = fieldsOf(options, 'options', [
-    'url',
-    'apiKey',
-    'batch',
-    'concurrency',
-    'retry',
-    'requestTimeoutMs',
-    'maxQueued',
-    'maxQueuedBytes',
-    'fetch',
-  ])
+  const fields = fieldsOf(options, 'options', PUSH_CLIENT_OPTIONS)
   const { apiKey, fetch: given } = fields
-  if (typeof apiKey !== 'string' || !/^[\x21-\x7e]+$/.test(apiKey)) throw badOption('apiKey: a string')
+  if (typeof apiKey !== 'string' || !/^[\x21-\x7e]+$/.test(apiKey))
+    throw badOption('apiKey: a string of visible ASCII characters')
   if (given !== undefined && !isFetch(given)) throw badOption('fetch: a function')
-  const batch = fieldsOf(fields['batch'] ?? {}, 'batch', ['count', 'bytes', 'delayMs'])
-  const retry = fieldsOf(fields['retry'] ?? {}, 'retry', ['forMs', 'minMs', 'maxMs', 'inboxFull'])
+  const { batch: givenBatch = {}, retry: givenRetry = {} } = fields
+  const batch = fieldsOf(givenBatch, 'batch', ['count', 'bytes', 'delayMs'])
+  const retry = fieldsOf(givenRetry, 'retry', ['forMs', 'minMs', 'maxMs', 'inboxFull'])
   const { inboxFull = false } = retry
   if (typeof inboxFull !== 'boolean') throw badOption('retry.inboxFull: true or false')
   const retryMinMs = integer(retry['minMs'], 'retry.minMs', 1, DAY_MS, 100)
@@ -123,3 +128,17 @@ export function readPushOptions(options: unknown): PushClientSettings {
     },
   }
 }
+
+/**
+ * What a call takes beside its arguments: `signal`, and the options named in `ranges`, each an integer in its range. Throws
+ * PushError `bad_option`. Other options are the server's to judge.
+ */
+export function checkCall(options: unknown, ranges: Readonly<Record<string, readonly [number, number]>> = {}): void {
+  if (typeof options !== 'object' || options === null) throw badOption('options: an object')
+  if ('signal' in options && options.signal !== undefined && !(options.signal instanceof AbortSignal))
+    throw badOption('signal: an AbortSignal')
+  const fields: Readonly<Record<string, unknown>> = { ...options }
+  for (const [name, [min, max]] of Object.entries(ranges)) integer(fields[name], name, min, max, min)
+}
+
+export const CALL_RANGES = { limit: [1, 1_000], pollMs: [1, DAY_MS], ttl: [1, Number.MAX_SAFE_INTEGER] } as const

@@ -3,7 +3,7 @@ import type { Random } from '../device/platform.js'
 import { randomId } from '../device/random-id.js'
 import { fieldsOf } from './decode.js'
 import { httpCall, type HttpRequest } from './http-call.js'
-import type { PushClientSettings } from './options.js'
+import { CALL_RANGES, checkCall, type PushClientSettings } from './options.js'
 import { badOption, PushError } from './push-error.js'
 import type { PushItem, PushOptions } from './push-item.js'
 import { PushQueue } from './push-queue.js'
@@ -68,13 +68,17 @@ export class PushClient {
    * One message to one device. Resolves when it is stored. It has a dedup id from the start (yours or a random one), so that what
    * is tried again is never two messages; and the messages of one device are stored in the order of the calls, also then.
    */
-  push(device: string, payload: unknown, options: PushOptions = {}): Promise<PushResult> {
+  async push(device: string, payload: unknown, options: PushOptions = {}): Promise<PushResult> {
+    checkCall(options)
     const { signal, ...rest } = options
     return this.#queue.push({ ...rest, device, payload }, signal)
   }
 
   /** Many messages. Resolves with what became of each, in order; one that is refused fails alone. */
-  pushMany(items: readonly PushItem[], { signal }: CallOptions = {}): Promise<readonly PushOutcome[]> {
+  async pushMany(items: readonly PushItem[], options: CallOptions = {}): Promise<readonly PushOutcome[]> {
+    checkCall(options)
+    const { signal } = options
+    if (!Array.isArray(items)) throw badOption('items: an array of messages')
     return Promise.all(
       items.map((item) =>
         this.#queue.push(item, signal).then(
@@ -95,11 +99,13 @@ export class PushClient {
 
   /** Devices in order of id, a page of them. `online`: only those that are, or are not, connected. */
   async devices(options: PageOptions & { readonly online?: boolean } = {}): Promise<Page<DeviceView>> {
+    checkCall(options, CALL_RANGES)
     return readPage(await this.#call('GET', `/v1/devices${query(options)}`, options), 'devices', readDevice)
   }
 
   /** What waits for a device, a page of it. Acknowledges nothing. */
   async pending(device: string, options: PageOptions = {}): Promise<Page<PendingView>> {
+    checkCall(options, CALL_RANGES)
     const path = `${devicePath(device)}/messages${query(options)}`
     return readPage(await this.#call('GET', path, options), 'messages', readPending)
   }
@@ -118,7 +124,9 @@ export class PushClient {
   }
 
   /** A token with which a device can connect. `ttl`: seconds. */
-  async token(device: string, { ttl, ...options }: CallOptions & { readonly ttl?: number } = {}): Promise<TokenView> {
+  async token(device: string, options: CallOptions & { readonly ttl?: number } = {}): Promise<TokenView> {
+    checkCall(options, CALL_RANGES)
+    const { ttl } = options
     const body = JSON.stringify(ttl === undefined ? {} : { ttl })
     return readToken(fieldsOf(await this.#call('POST', `${devicePath(device)}/token`, options, body)))
   }
@@ -133,6 +141,7 @@ export class PushClient {
    * Remember the `id` of the last one that was handled: as `after` it goes on behind it.
    */
   async *uplink(options: UplinkOptions = {}): AsyncGenerator<UplinkView, void, undefined> {
+    checkCall(options, CALL_RANGES)
     const { pollMs, signal, limit } = options
     let { after } = options
     for (;;) {
@@ -149,7 +158,9 @@ export class PushClient {
   }
 
   /** Takes no more pushes, and resolves when all are answered. With a signal: until it aborts; the rest is refused then. */
-  async close({ signal }: CallOptions = {}): Promise<void> {
+  async close(options: CallOptions = {}): Promise<void> {
+    checkCall(options)
+    const { signal } = options
     const abandon = (): void => this.#queue.abandon(new PushError('closed', 'the client was closed before it was sent'))
     if (signal?.aborted === true) abandon()
     signal?.addEventListener('abort', abandon, { once: true })
@@ -161,7 +172,9 @@ export class PushClient {
   }
 
   /** All of these may be repeated without harm: they are tried again like pushes. */
-  async #call(method: HttpRequest['method'], path: string, { signal }: CallOptions, body?: string): Promise<unknown> {
+  async #call(method: HttpRequest['method'], path: string, options: CallOptions, body?: string): Promise<unknown> {
+    checkCall(options)
+    const { signal } = options
     const { http, queue } = this.#settings
     const until = http.clock.now() + queue.retryForMs
     for (let failures = 1; ; failures++) {
@@ -170,7 +183,7 @@ export class PushClient {
       } catch (error) {
         if (!(error instanceof PushError) || !error.retryable) throw error
         const range = Math.min(queue.retryMaxMs, queue.retryMinMs * 2 ** Math.min(failures - 1, 30))
-        const delay = error.retryAfterMs ?? range * (0.5 + this.#random() / 2)
+        const delay = Math.max(error.retryAfterMs ?? 0, range * (0.5 + this.#random() / 2))
         if (http.clock.now() + delay > until) throw error
         await this.#pause(delay, signal)
       }

@@ -199,7 +199,7 @@ export class PushQueue {
       this.#queues.putBack(batch)
     } else if (error.retryable) {
       this.#failures++
-      const delay = error.retryAfterMs ?? this.#backoff(this.#failures)
+      const delay = Math.max(error.retryAfterMs ?? 0, this.#backoff(this.#failures))
       const at = this.#deps.clock.now() + delay
       this.#pausedUntil = Math.max(this.#pausedUntil, at)
       this.#again(
@@ -241,7 +241,7 @@ export class PushQueue {
       return
     }
     const attempts = (this.#attempts.get(first[0]) ?? 0) + 1
-    const delay = first[1].retryAfterMs ?? this.#backoff(attempts)
+    const delay = Math.max(first[1].retryAfterMs ?? 0, this.#backoff(attempts))
     const at = this.#deps.clock.now() + delay
     for (const [item] of again) this.#attempts.set(item, attempts)
     this.#again(again, at)

@@ -100,9 +100,14 @@ export class StateStore {
       throw new PostriderError('storage_failed', messageOf(error), { cause: error })
     }
     try {
+      checkValues(values)
       return new StateStore(storage, device, readAll(values, device), onFailure)
     } catch (error) {
-      await storage.close().catch(() => undefined) // what it holds is the news
+      try {
+        await storage.close()
+      } catch {
+        // What it holds is the news.
+      }
       throw error
     }
   }
@@ -256,6 +261,15 @@ export class StateStore {
     }
     return failure
   }
+}
+
+/** A storage of the application's own may give anything. Throws PostriderError. */
+function checkValues(values: unknown): void {
+  const wrong = (): PostriderError =>
+    new PostriderError('storage_unusable', 'load must give a Map of strings to Uint8Arrays')
+  if (!(values instanceof Map)) throw wrong()
+  // Bytes may come out of another realm, as in test runners that give each file globals of its own.
+  for (const [key, value] of values) if (typeof key !== 'string' || !ArrayBuffer.isView(value)) throw wrong()
 }
 
 function readAll(values: ReadonlyMap<string, Uint8Array>, device: string): Loaded {

@@ -100,6 +100,7 @@ export class UplinkQueue {
 
   /** Resolves when the server has stored it. Rejects with PostriderError, or with the reason of the signal. */
   async send(channel: string, payload: unknown, options: SendOptions = {}): Promise<void> {
+    checkCall(options)
     const { signal } = options
     if (this.#closed !== null) throw this.#closed
     signal?.throwIfAborted()
@@ -283,6 +284,20 @@ export class UplinkQueue {
     this.#remove(item)
     for (const { resolve } of item.waiters.splice(0)) resolve()
     this.#pump()
+  }
+}
+
+const SEND_OPTIONS = ['id', 'contentType', 'signal']
+
+function checkCall(options: unknown): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new PostriderError('bad_option', 'options: an object')
+  }
+  for (const name of Object.keys(options)) {
+    if (!SEND_OPTIONS.includes(name)) throw new PostriderError('bad_option', `${name}: there is no such option`)
+  }
+  if ('signal' in options && options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+    throw new PostriderError('bad_option', 'signal: an AbortSignal')
   }
 }
 

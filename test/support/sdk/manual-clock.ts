@@ -39,6 +39,14 @@ export class ManualClock implements Clock {
     this.#now = until
   }
 
+  /** As after a sleep of the machine: the time has passed, and what was due meanwhile runs now. */
+  jump(ms: number): void {
+    this.#now += ms
+    for (const timer of [...this.#timers].toSorted((a, b) => a.at - b.at)) {
+      if (timer.at <= this.#now && this.#timers.delete(timer)) timer.run()
+    }
+  }
+
   #first(): Timer | null {
     let first: Timer | null = null
     for (const timer of this.#timers) if (first === null || timer.at < first.at) first = timer
