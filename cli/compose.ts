@@ -31,6 +31,7 @@ import { createCourierHost } from '../courier/create-courier-host.js'
 import { ApiCounters } from '../push-api/counters.js'
 import { createPushApi } from '../push-api/create-push-api.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
+import { DEV_PAGE_PLACES, readDevFiles } from './compose-dev-page.js'
 import { nodeLimits } from './compose-limits.js'
 import { startSecurity } from './compose-security.js'
 import { startTls } from './compose-tls.js'
@@ -177,6 +178,9 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   metrics.expose(uplinkMetrics(uplinkCounters, uplink))
 
   let broker: Broker | null = null
+  let devicePorts: DevicePorts = {}
+  // Without tokens everybody on this machine can be every device: such a server is one for development.
+  const devFiles = config.auth === 'none' ? await readDevFiles(DEV_PAGE_PLACES) : null
   const api = createPushApi({
     host,
     port: config.httpPort,
@@ -199,6 +203,10 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     },
     clock,
     sockets: limits.sockets,
+    devPage:
+      devFiles === null
+        ? null
+        : { files: devFiles, ports: () => ({ ws: devicePorts.ws ?? null, wss: devicePorts.wss ?? null }) },
     version,
   })
   metrics.expose([...queueMetrics(api.queue), ...httpMetrics(api.connections)])
@@ -253,8 +261,11 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     () => listening(() => devices.start()),
     () => devices.stop(),
   )
+  devicePorts = boundBroker
   const ports: Ports = { ...boundBroker, ...boundApi, ...boundAdmin }
 
+  if (devFiles !== null && ports.http !== undefined)
+    log.info({ url: `http://localhost:${ports.http}/dev/` }, 'a page for development is served')
   log.info({ node, ports, folder, durability: config.durability, auth: config.auth }, 'serving')
   return { ports, certificates, folder, made: security.made }
 }

@@ -28,6 +28,7 @@ import { AppendQueue } from './overload.js'
 import { parseJson, readText, ReceivingBudget } from './request-body.js'
 import type { RouteContext } from './routes/context.js'
 import { deviceRoutes } from './routes/devices.js'
+import { devPageRoutes, type DevPage } from './routes/dev-page.js'
 import { answerClientErrors, registerErrorHandlers, replyWithError } from './routes/errors.js'
 import { inboxRoutes } from './routes/inbox.js'
 import { keyRoutes } from './routes/keys.js'
@@ -64,6 +65,8 @@ export interface PushApiOptions {
   readonly clientCertificates?: boolean
   /** Shared with the other listeners of the process. Default: no limit. */
   readonly sockets?: SocketBudget
+  /** A page to try a device in a browser, under `/dev/`. Default: none. */
+  readonly devPage?: DevPage | null
   /** Version of the product, for the OpenAPI document. */
   readonly version?: string
 }
@@ -192,7 +195,7 @@ function listenError(cause: unknown, host: string, port: number): Error {
 async function build(
   context: RouteContext,
   door: HttpDoor,
-  { version = '0.0.0', origins = null }: Pick<PushApiOptions, 'version' | 'origins'>,
+  { version = '0.0.0', origins = null, devPage = null }: Pick<PushApiOptions, 'version' | 'origins' | 'devPage'>,
 ): Promise<FastifyInstance> {
   const { limits, log, counters } = context.service
   const reporting = { log, counters }
@@ -231,6 +234,7 @@ async function build(
     })
   }
   openapiRoute(app)
+  if (devPage !== null) devPageRoutes(app, devPage)
   await app.ready()
   return app
 }

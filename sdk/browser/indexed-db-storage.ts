@@ -4,6 +4,11 @@ import type { Storage, StorageChange } from '../device/storage/storage.js'
 export interface IndexedDbOptions {
   /** Name of the database: one per device. Default `postrider`. */
   readonly name?: string
+  /**
+   * `strict` (default): a write is on the disk when it is done, so that it survives a power cut. `relaxed`: the system has it, so
+   * that it survives the page and the browser, and takes a fraction of the time.
+   */
+  readonly durability?: 'strict' | 'relaxed'
   /** Milliseconds to wait for another tab, or the page before a reload, to let go of it. Default 3,000. */
   readonly lockTimeoutMs?: number
 }
@@ -11,14 +16,17 @@ export interface IndexedDbOptions {
 const STORE = 'values'
 
 /**
- * Keeps everything in IndexedDB: it survives a reload of the page and a restart of the browser. Each write is one transaction,
- * with strict durability where the browser knows it.
+ * Keeps everything in IndexedDB: it survives a reload of the page and a restart of the browser. Each write is one transaction.
  *
  * One client at a time: a lock (Web Locks, where the page has them: they need https or localhost) keeps a second tab out, which
  * gets `storage_in_use`.
  */
 export function indexedDbStorage(options: IndexedDbOptions = {}): Storage {
-  const { name = 'postrider', lockTimeoutMs = 3_000 } = options
+  const { name = 'postrider', lockTimeoutMs = 3_000, durability = 'strict' } = options
+  const bad = (text: string): PostriderError => new PostriderError('bad_option', text)
+  if (typeof name !== 'string' || name === '') throw bad('name: a string that is not empty')
+  if (durability !== 'strict' && durability !== 'relaxed') throw bad('durability: one of strict, relaxed')
+  if (!(Number.isInteger(lockTimeoutMs) && lockTimeoutMs >= 0)) throw bad('lockTimeoutMs: an integer from 0')
   let database: IDBDatabase | null = null
   let release: () => void = () => undefined
 
@@ -35,7 +43,7 @@ export function indexedDbStorage(options: IndexedDbOptions = {}): Storage {
     },
     write(changes: readonly StorageChange[]) {
       if (database === null) return Promise.reject(new PostriderError('storage_failed', 'not open'))
-      return writeAll(database, changes)
+      return writeAll(database, changes, durability)
     },
     close() {
       database?.close()
@@ -78,9 +86,13 @@ function readAll(database: IDBDatabase): Promise<ReadonlyMap<string, Uint8Array>
   })
 }
 
-function writeAll(database: IDBDatabase, changes: readonly StorageChange[]): Promise<void> {
+function writeAll(
+  database: IDBDatabase,
+  changes: readonly StorageChange[],
+  durability: 'strict' | 'relaxed',
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const transaction = database.transaction(STORE, 'readwrite', { durability: 'strict' })
+    const transaction = database.transaction(STORE, 'readwrite', { durability })
     const store = transaction.objectStore(STORE)
     for (const [key, value] of changes) {
       if (value === null) store.delete(key)

@@ -31,6 +31,10 @@ export function fileStorage(options: FileStorageOptions): Storage {
   if (typeof options.folder !== 'string' || options.folder === '') {
     throw new PostriderError('bad_option', 'folder: the path of a folder')
   }
+  if (typeof fsync !== 'boolean') throw new PostriderError('bad_option', 'fsync: true or false')
+  if (!Number.isInteger(lockTimeoutMs) || lockTimeoutMs < 0) {
+    throw new PostriderError('bad_option', 'lockTimeoutMs: an integer from 0')
+  }
   return new FileStorage(resolve(options.folder), fsync, lockTimeoutMs)
 }
 

@@ -2,8 +2,10 @@
 
 import { inspect } from 'node:util'
 import t from 'tap'
+import { indexedDbStorage } from '../../sdk/browser/indexed-db-storage.js'
 import { PostriderError } from '../../sdk/device/errors.js'
 import { CONNECT_OPTIONS, readOptions } from '../../sdk/device/options.js'
+import { fileStorage } from '../../sdk/file-storage.js'
 import { createPushClient, PushError } from '../../sdk/server.js'
 import { CALL_RANGES, PUSH_CLIENT_OPTIONS, readPushOptions } from '../../sdk/server/options.js'
 import { ClientRig } from '../support/sdk/client-rig.js'
@@ -261,4 +263,43 @@ void t.test('SDK options: the calls of a device refuse what they cannot use', as
   await t.rejects(send('c', 'x', { ID: 'x' }), { code: 'bad_option', message: /ID: there is no such option/ })
   t.equal(client.uplinkWaiting, 0, 'nothing was queued')
   await t.rejects(Reflect.apply(client.retryParked.bind(client), null, ['key', 5]), { code: 'bad_option' })
+})
+
+void t.test('SDK options: the storages refuse wrong ones', async (t) => {
+  const tables: ReadonlyArray<readonly [(options: object) => unknown, object, Readonly<Record<string, Rule>>]> = [
+    [
+      (options) => Reflect.apply(fileStorage, null, [options]),
+      { folder: 'x' },
+      {
+        folder: { says: /: the path of a folder$/, wrong: [undefined, null, 5, '', {}] },
+        fsync: { says: /: true or false$/, wrong: [null, 0, 'true', {}] },
+        lockTimeoutMs: {
+          says: /: an integer from 0$/,
+          wrong: [...NO_NUMBERS.filter((value) => value !== 2 ** 60), -1],
+        },
+      },
+    ],
+    [
+      (options) => Reflect.apply(indexedDbStorage, null, [options]),
+      {},
+      {
+        name: { says: /: a string that is not empty$/, wrong: [null, 5, '', {}] },
+        durability: oneOf('strict', 'relaxed'),
+        lockTimeoutMs: {
+          says: /: an integer from 0$/,
+          wrong: [...NO_NUMBERS.filter((value) => value !== 2 ** 60), -1],
+        },
+      },
+    ],
+  ]
+  for (const [make, good, table] of tables) {
+    for (const [name, { says, wrong }] of Object.entries(table)) {
+      for (const value of wrong) {
+        const error = thrown(() => make({ ...good, [name]: value }))
+        t.match(error, { code: 'bad_option' }, `${name} ${show(value)}`)
+        t.match(String(error), `${name}: `)
+        t.match(String(error), says)
+      }
+    }
+  }
 })
