@@ -117,7 +117,7 @@ export const SERVER_OPTIONS = {
   auth: option<'token' | 'none'>({
     type: choice(['token', 'none']),
     default: 'token',
-    doc: 'How devices prove who they are. `none` is for development, and only on a loopback host',
+    doc: 'How devices prove who they are. `none` is for development, and only on a loopback host; it also serves a page to try at `/dev/` of the HTTP port',
   }),
   tokenMaxTtl: option<number>({
     type: seconds({ min: 1, max: 10 * YEAR }),
