@@ -27,12 +27,20 @@ export interface OutputOwner {
   outputEmptied(): void
 }
 
-/** Flushes every output that was written to in this turn; one for all connections of a node. */
+/**
+ * Flushes every output that was written to; one for all connections of a node. Not at the end of this turn but of the next:
+ * what has arrived meanwhile is on its way to the disk by then, and the writes to the devices fill the time that it takes.
+ * An idle event loop gets there at once.
+ */
 export class TurnFlusher {
   #dirty: Output[] = []
 
   add(output: Output): void {
-    if (this.#dirty.push(output) === 1) setImmediate(this.#flush)
+    if (this.#dirty.push(output) === 1) setImmediate(this.#nextTurn)
+  }
+
+  readonly #nextTurn = (): void => {
+    setImmediate(this.#flush)
   }
 
   readonly #flush = (): void => {

@@ -26,18 +26,44 @@ export interface Authenticator {
   forget(): void
 }
 
+/** What a connection has shown, and what it was worth. */
+interface Shown {
+  readonly authorization: string
+  readonly identity: Identity
+  readonly until: number
+}
+
+/** Compares without ending at the first difference. Only the length shows, and it is that of the text sent before. */
+function sameText(a: string, b: string): boolean {
+  if (a.length !== b.length) return false
+  let difference = 0
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)
+  return difference === 0
+}
+
 /**
  * Checks `Authorization: Bearer`. What is remembered is found by the SHA-256 of the key, never by the key, so that the time a
- * lookup takes says nothing about keys; a key that is not known is never remembered.
+ * lookup takes says nothing about keys; a key that is not known is never remembered. A connection that shows again what it
+ * showed before is known without a hash.
  */
 export function createAuthenticator(keyring: Keyring, clock: Pick<Clock, 'monotonic'>): Authenticator {
   const known = new Map<string, { readonly identity: Identity; readonly until: number }>()
+  let shown = new WeakMap<object, Shown>()
   let revocations = 0
 
-  function remembered(digest: string): Identity | null {
+  function shownBefore(connection: object, authorization: string): Identity | null {
+    const before = shown.get(connection)
+    if (before === undefined || !sameText(before.authorization, authorization)) return null
+    return clock.monotonic() < before.until ? before.identity : null
+  }
+
+  function remembered(connection: object, authorization: string, digest: string): Identity | null {
     const entry = known.get(digest)
     if (entry === undefined) return null
-    if (clock.monotonic() < entry.until) return entry.identity
+    if (clock.monotonic() < entry.until) {
+      shown.set(connection, { authorization, ...entry })
+      return entry.identity
+    }
     known.delete(digest)
     return null
   }
@@ -69,13 +95,20 @@ export function createAuthenticator(keyring: Keyring, clock: Pick<Clock, 'monoto
   return {
     require(scope) {
       return (request, _reply, done) => {
-        const key = SCHEME.exec(request.headers.authorization ?? '')?.[1]
+        const { socket } = request.raw
+        const { authorization = '' } = request.headers
+        const before = shownBefore(socket, authorization)
+        if (before !== null) {
+          done(denial(before, scope))
+          return undefined
+        }
+        const key = SCHEME.exec(authorization)?.[1]
         if (key === undefined) {
           done(new PostriderError('unauthorized', 'send "Authorization: Bearer <api key>"'))
           return undefined
         }
         const digest = hash('sha256', key, 'base64')
-        const identity = remembered(digest)
+        const identity = remembered(socket, authorization, digest)
         if (identity !== null) {
           done(denial(identity, scope))
           return undefined
@@ -86,6 +119,7 @@ export function createAuthenticator(keyring: Keyring, clock: Pick<Clock, 'monoto
     forget() {
       revocations++
       known.clear()
+      shown = new WeakMap()
     },
   }
 }

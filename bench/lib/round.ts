@@ -31,6 +31,8 @@ export interface RoundSetup {
   readonly pid: number
   readonly devices: DevicesOptions
   readonly order: ProducerOrder
+  /** The devices connect when all is accepted, instead of before. */
+  readonly late?: boolean
 }
 
 /** Runs in `scope`, which then owns the worker processes. */
@@ -38,12 +40,14 @@ export async function measureRound(scope: Scope, setup: RoundSetup): Promise<Rou
   const { pid, order } = setup
   const devices = new Devices(scope, setup.devices)
   const producer = new Producer(scope, order)
+  const { late = false } = setup
+  const early = late ? await producer.send(order) : null
   const rssBefore = residentBytes(pid)
   await devices.open()
   await delay(SETTLE_MS)
   const rssPerConnection = (residentBytes(pid) - rssBefore) / setup.devices.count
   const cpuBefore = cpuSeconds(pid)
-  const report = await producer.send(order)
+  const report = early ?? (await producer.send(order))
   await devices.wait(report.accepted, QUIET_MS)
   const cpu = cpuSeconds(pid) - cpuBefore
   const [reading, received, sent] = await Promise.all([devices.read(), devices.summaries(), producer.summary()])

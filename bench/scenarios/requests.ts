@@ -31,6 +31,7 @@ const spec = {
   deviceProcesses: processesOption,
   durability: durabilityOption,
   dedup: dedupOption,
+  online: choice('on', ['on', 'off'], 'devices are connected; off: they connect when all is accepted'),
   vs: choice('none', ['none', 'fastify'], 'compare with'),
   rounds: roundsOption,
   dataRoot: dataRootOption,
@@ -52,6 +53,7 @@ function roundOfPostrider(options: RequestsOptions, { scope }: ScenarioContext):
       pid: server.pid,
       devices: postriderDevices(server, options),
       order: postriderOrder(server, options, shapeOf(options)),
+      late: options.online === 'off',
     })
   })
 }

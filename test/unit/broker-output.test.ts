@@ -34,7 +34,9 @@ class NarrowWire implements Wire {
 
 const OWNER = { outputEmptied() {} }
 
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+/** Until what was written has left: the end of the next turn. */
+const turn = (): Promise<void> =>
+  new Promise((resolve) => setImmediate(() => setImmediate(() => setImmediate(resolve))))
 
 void t.test('output: what is written in one turn leaves as one piece', async (t) => {
   const wire = new NarrowWire(false)
