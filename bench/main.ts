@@ -8,9 +8,10 @@ import { idle } from './scenarios/idle.js'
 import { latency } from './scenarios/latency.js'
 import { local } from './scenarios/local.js'
 import { requests } from './scenarios/requests.js'
+import { traffic } from './scenarios/traffic.js'
 import { uplink } from './scenarios/uplink.js'
 
-const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle, uplink]
+const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle, uplink, traffic]
 
 function help(): string {
   const list = scenarios.map((scenario) => `  ${scenario.name}: ${scenario.summary}\n${scenario.flags}`)
