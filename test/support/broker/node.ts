@@ -40,6 +40,8 @@ export interface TestNode {
   kick(device: string, claimId: string, reason: 'taken_over' | 'revoked'): Promise<boolean>
   /** Appends texts in one call and sends the notices; the first and last seq. */
   push(device: string, ...payloads: Array<string | Uint8Array>): Promise<{ first: number; last: number }>
+  /** The same for messages with dedup ids, each of which is its own text too. */
+  pushNamed(device: string, ...dedupIds: readonly string[]): Promise<{ first: number; last: number }>
   /** Idempotent; also done at the end of the test. */
   stop(): Promise<void>
 }
@@ -128,6 +130,22 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
   }
   t.teardown(() => (stopped ??= stop()))
 
+  const append = async (device: string, items: readonly NewMessage[]): Promise<{ first: number; last: number }> => {
+    const results = await mailbox.append(items)
+    let first = 0
+    let last = 0
+    results.forEach((result, i) => {
+      const item = items[i]
+      if (!result.ok || item === undefined) throw new Error(`push refused: ${result.ok ? '' : result.code}`)
+      if (first === 0) first = result.seq
+      last = result.seq
+      const { seq, at, expiresAt, epoch, owner } = result
+      if (owner === null) return
+      const { device: _device, ttl: _ttl, ...rest } = item
+      bus.notify(owner.node, [{ device, epoch, claimId: owner.claimId, message: { ...rest, seq, at, expiresAt } }])
+    })
+    return { first, last }
+  }
   return {
     mqtt,
     ws,
@@ -145,23 +163,16 @@ export async function startNode(t: Test, options: TestNodeOptions = {}): Promise
     token: async (device, ttlSeconds = 600, acl) => (await tokens.sign(device, ttlSeconds, acl)).token,
     stop: () => (stopped ??= stop()),
     kick: (device, claimId, reason) => bus.kick('n1', { device, claimId, reason }, 1_000),
-    async push(device, ...payloads) {
-      const items = payloads.map((payload): NewMessage => newMessage(device, payload))
-      const results = await mailbox.append(items)
-      let first = 0
-      let last = 0
-      results.forEach((result, i) => {
-        const item = items[i]
-        if (!result.ok || item === undefined) throw new Error(`push refused: ${result.ok ? '' : result.code}`)
-        if (first === 0) first = result.seq
-        last = result.seq
-        const { seq, at, expiresAt, epoch, owner } = result
-        if (owner === null) return
-        const { device: _device, ttl: _ttl, ...rest } = item
-        bus.notify(owner.node, [{ device, epoch, claimId: owner.claimId, message: { ...rest, seq, at, expiresAt } }])
-      })
-      return { first, last }
-    },
+    push: (device, ...payloads) =>
+      append(
+        device,
+        payloads.map((payload) => newMessage(device, payload)),
+      ),
+    pushNamed: (device, ...dedupIds) =>
+      append(
+        device,
+        dedupIds.map((dedupId) => ({ ...newMessage(device, dedupId), dedupId })),
+      ),
   }
 }
 

@@ -14,7 +14,8 @@ export interface Cut {
 
 export class CuttingProxy {
   readonly #server: Server
-  readonly #target: number
+  /** The port on this machine that new connections go to. */
+  target: number
   readonly #next: () => Cut | null
   readonly #sockets = new Set<Socket>()
   cuts = 0
@@ -23,7 +24,7 @@ export class CuttingProxy {
   readonly passed = { down: 0, up: 0 }
 
   private constructor(target: number, next: () => Cut | null) {
-    this.#target = target
+    this.target = target
     this.#next = next
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket))
   }
@@ -54,7 +55,7 @@ export class CuttingProxy {
 
   #accept(device: Socket): void {
     this.connections++
-    const server = connect({ port: this.#target, host: '127.0.0.1', noDelay: true })
+    const server = connect({ port: this.target, host: '127.0.0.1', noDelay: true })
     const cut = this.#next()
     let over = false
     const end = (kept: boolean): void => {
