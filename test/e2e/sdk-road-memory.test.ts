@@ -69,39 +69,42 @@ void t.test('SDK memory: a storage that was wiped is told what it missed, once',
   t.same(third.handled, [])
 })
 
-void t.test('SDK memory: what was begun is known to the next client, and what waits comes also after a wipe', async (t) => {
-  const { node, folder, start } = await world(t)
-  await node.push(DEVICE, ...texts(1, 3))
-  const stuck = new Promise<void>(() => undefined)
-  const slow = new SdkDevice(
-    t,
-    {
-      urls: `mqtt://127.0.0.1:${node.mqtt}`,
-      deviceId: DEVICE,
-      token: await node.token(DEVICE),
-      storage: fileStorage({ folder, fsync: false }),
-      closeTimeoutMs: 1,
-    },
-    ({ seq }) => (seq === 2 ? stuck : undefined),
-  )
-  await slow.has(2)
-  await slow.client.close()
-  const told = await (await start().has(2)).is('live')
-  t.same(
-    told.handled.map(({ seq, attempt }) => [seq, attempt]),
-    [
-      [2, 2],
-      [3, 1],
-    ],
-    'the storage knows that the second was begun',
-  )
-  await told.client.close()
-  await node.push(DEVICE, ...texts(4, 5))
-  rmSync(folder, { recursive: true })
-  const wiped = await (await start().has(2)).is('live')
-  t.same(wiped.seqs, [4, 5])
-  quiet(t, wiped)
-})
+void t.test(
+  'SDK memory: what was begun is known to the next client, and what waits comes also after a wipe',
+  async (t) => {
+    const { node, folder, start } = await world(t)
+    await node.push(DEVICE, ...texts(1, 3))
+    const stuck = new Promise<void>(() => undefined)
+    const slow = new SdkDevice(
+      t,
+      {
+        urls: `mqtt://127.0.0.1:${node.mqtt}`,
+        deviceId: DEVICE,
+        token: await node.token(DEVICE),
+        storage: fileStorage({ folder, fsync: false }),
+        closeTimeoutMs: 1,
+      },
+      ({ seq }) => (seq === 2 ? stuck : undefined),
+    )
+    await slow.has(2)
+    await slow.client.close()
+    const told = await (await start().has(2)).is('live')
+    t.same(
+      told.handled.map(({ seq, attempt }) => [seq, attempt]),
+      [
+        [2, 2],
+        [3, 1],
+      ],
+      'the storage knows that the second was begun',
+    )
+    await told.client.close()
+    await node.push(DEVICE, ...texts(4, 5))
+    rmSync(folder, { recursive: true })
+    const wiped = await (await start().has(2)).is('live')
+    t.same(wiped.seqs, [4, 5])
+    quiet(t, wiped)
+  },
+)
 
 void t.test('SDK memory: a storage that was restored from an old copy goes on where the server stands', async (t) => {
   const { node, folder, start } = await world(t)
