@@ -25,6 +25,7 @@ import { Connection } from './connection.js'
 import type { BrokerCounters } from './counters.js'
 import { DeadlineWheel } from './deadline-wheel.js'
 import type { Doorway } from './doorway.js'
+import { IntakeMemory } from './intake-memory.js'
 import { TICK_MS, type BrokerLimits } from './limits.js'
 import { MailboxPersistence } from './mailbox-persistence.js'
 import { TurnFlusher } from './output.js'
@@ -118,6 +119,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     frames: new FramePackets(),
     random: Math.random,
     deadlines: new DeadlineWheel(TICK_MS, clock.monotonic()),
+    intakes: new IntakeMemory(limits),
     publishesOfAddresses: new RateTable(limits.publishesPerAddress),
     now: () => clock.now(),
     monotonic: () => clock.monotonic(),

@@ -18,6 +18,7 @@ export interface InboundContext extends ThrottleContext {
 
 export interface InboundOwner {
   /** See `ThrottleOwner`. */
+  readonly device: string | null
   readonly addressKey: string
   /** False: nothing more is looked at. */
   readonly alive: boolean
@@ -159,6 +160,10 @@ export class Inbound implements FrameSink, ThrottleOwner {
   }
 
   // --- from the throttle
+
+  get device(): string | null {
+    return this.#owner.device
+  }
 
   get addressKey(): string {
     return this.#owner.addressKey

@@ -2,13 +2,14 @@
 
 import type { RateTable } from '../core/limits/rate-table.js'
 import type { BrokerCounters } from './counters.js'
-import { Intake, type IntakeLimits, type Wait } from './intake.js'
+import type { Intake, Wait } from './intake.js'
+import type { IntakeMemory } from './intake-memory.js'
 
 /** A waiting device is looked at so often at least: it shall not be taken for dead because we do not read it. */
 const SLICE_MS = 500
 
 export interface ThrottleContext {
-  readonly limits: IntakeLimits
+  readonly intakes: IntakeMemory
   readonly counters: Pick<BrokerCounters, 'throttled'>
   /** PUBLISH packets by address, over all connections of each. */
   readonly publishesOfAddresses: RateTable
@@ -16,6 +17,8 @@ export interface ThrottleContext {
 }
 
 export interface ThrottleOwner {
+  /** The device, whose rates go on over its connections. */
+  readonly device: string | null
   /** As in `Peer`, or the network that it counts for. */
   readonly addressKey: string
   /** From now on nothing is read. */
@@ -37,7 +40,7 @@ export class Throttle {
   constructor(context: ThrottleContext, owner: ThrottleOwner) {
     this.#context = context
     this.#owner = owner
-    this.#intake = new Intake(context.limits, context.monotonic())
+    this.#intake = context.intakes.open(owner.device ?? '', context.monotonic())
   }
 
   get active(): boolean {
@@ -80,6 +83,9 @@ export class Throttle {
     if (this.#immediate !== null) clearImmediate(this.#immediate)
     this.#timer = null
     this.#immediate = null
+    const { device } = this.#owner
+    // Clients without a name (`--auth none`) are not one device.
+    if (device !== null && device !== '') this.#context.intakes.keep(device, this.#intake, this.#context.monotonic())
   }
 
   #begin({ reason, ms }: Wait, now: number): void {

@@ -70,6 +70,30 @@ void t.test('broker limits: packets over the rate wait unread, and none is lost'
   t.equal(node.counters.closes.keepalive_timeout, 0)
 })
 
+void t.test('broker limits: a new connection is no new burst', async (t) => {
+  const limits = { publishesPerDevice: { perSecond: 20, burst: 10 } }
+  const node = await startNode(t, { broker: { limits } })
+  const token = await node.token('p1')
+  const from = performance.now()
+  for (let round = 0; round < 8; round++) {
+    const client = await RawClient.as(node.mqtt, 'p1', token)
+    for (let messageId = 1; messageId <= 20; messageId++) {
+      client.send({ cmd: 'publish', topic: 'uplink/p1/c', payload: 'x', qos: 1, messageId, dup: false, retain: false })
+    }
+    // Half of the connections end in good order, half are taken over by the next one.
+    if (round % 2 === 0) await client.next('puback')
+    if (round % 2 === 0) await client.end()
+  }
+  const seconds = (performance.now() - from) / 1_000
+  const stored = node.uplinkCounters.stored
+  t.ok(stored <= 10 + 20 * seconds + 1, `${stored} in ${seconds.toFixed(2)} s`)
+  t.ok(node.counters.throttled.publishes > 0)
+  const other = await RawClient.as(node.mqtt, 'p2', await node.token('p2'))
+  other.send({ cmd: 'publish', topic: 'uplink/p2/c', payload: 'x', qos: 1, messageId: 1, dup: false, retain: false })
+  await other.next('puback')
+  await other.end()
+})
+
 void t.test('broker limits: bytes over the rate wait unread, and their time is not the device’s', async (t) => {
   const node = await startNode(t, {
     broker: { limits: { bytesPerDevice: { perSecond: 100_000, burst: 10_000 }, packetTimeoutMs: 200 } },

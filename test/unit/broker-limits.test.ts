@@ -2,6 +2,7 @@ import t from 'tap'
 import { ConnectGate } from '../../broker/connect-gate.js'
 import { Doorway, type Stranger } from '../../broker/doorway.js'
 import { Intake, type Wait } from '../../broker/intake.js'
+import { IntakeMemory } from '../../broker/intake-memory.js'
 import { DEFAULT_BROKER_LIMITS, PACKETS_PER_TURN } from '../../broker/limits.js'
 import { topicExcess } from '../../broker/topic-limits.js'
 import { RateTable } from '../../core/limits/rate-table.js'
@@ -57,6 +58,35 @@ void t.test('intake: devices of one address share its rate', async (t) => {
   t.equal(one.begin(PUBLISH, 0, 'a', table), null)
   t.same(two.begin(PUBLISH, 0, 'a', table), { reason: 'publishes_of_address', ms: 1_000 })
   t.equal(two.begin(PUBLISH, 0, 'b', table), null)
+})
+
+void t.test('intake memory: who comes back has what was left, and in time all of it', async (t) => {
+  const limits = { ...DEFAULT_BROKER_LIMITS, publishesPerDevice: { perSecond: 1, burst: 10 } }
+  const memory = new IntakeMemory(limits)
+  const publishes = (intake: Intake, now: number): number => {
+    for (let count = 0; ; count++) if (intake.begin(PUBLISH, now, '', NO_ADDRESSES) !== null) return count
+  }
+  let sent = 0
+  for (let now = 0; now < 100_000; now += 500) {
+    const intake = memory.open('p1', now)
+    sent += publishes(intake, now)
+    memory.keep('p1', intake, now)
+  }
+  t.equal(sent, 10 + 99, 'one burst and the rate, over two hundred connections')
+  t.equal(publishes(memory.open('p2', 100_000), 100_000), 10, 'another device')
+  t.equal(publishes(memory.open('p1', 120_000), 120_000), 10)
+  for (let i = 0; i < 10; i++) memory.keep(`x${i}`, memory.open(`x${i}`, 120_000), 120_000)
+  memory.open('y', 129_000)
+  t.ok(memory.size >= 10, 'remembered until they are full')
+  memory.open('y', 131_000)
+  memory.open('y', 142_000)
+  t.equal(memory.size, 0, 'and forgotten then')
+})
+
+void t.test('intake memory: a flood of devices does not make it grow', async (t) => {
+  const memory = new IntakeMemory(DEFAULT_BROKER_LIMITS, 100)
+  for (let i = 0; i < 10_000; i++) memory.keep(`p${i}`, memory.open(`p${i}`, 0), 0)
+  t.ok(memory.size <= 200)
 })
 
 void t.test('connect gate: each limit, by its name', async (t) => {
