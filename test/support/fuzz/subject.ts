@@ -68,6 +68,8 @@ export class Subject {
         '2000/s',
         '--publish-rate-per-device',
         '2000/s',
+        '--byte-rate-per-device',
+        'off',
         // What is remembered of the canary's messages shall not grow for as long as the campaign lasts.
         '--dedup-window',
         '10s',
