@@ -3,7 +3,6 @@
 //   connecting ──CONNECT whole──▶ admitting ──CONNACK 0 written──▶ open ──▶ closing ──wire closed──▶ closed
 //        │                           │ (bytes that come are held)    │         ▲
 //        └───────────────────────────┴───────────────────────────────┴─────────┘ any end: `close(reason)`, once
-//
 // The courier is ended when the wire has closed; or at once when we close: nothing that still comes is looked at then.
 
 import { addressKey } from '../core/limits/address-key.js'
@@ -307,6 +306,10 @@ export class Connection implements ConnectionRoles {
 
   wasCalledFor(): void {
     this.#inbound.giveBack()
+  }
+
+  charge(packets: number): void {
+    this.#inbound.charge(packets)
   }
 
   // --- from the session

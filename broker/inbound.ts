@@ -159,6 +159,11 @@ export class Inbound implements FrameSink, ThrottleOwner {
     this.#throttle?.giveBack()
   }
 
+  /** What was read is worth so many packets more. */
+  charge(packets: number): void {
+    this.#throttle?.charge(packets)
+  }
+
   // --- from the throttle
 
   get device(): string | null {

@@ -50,6 +50,11 @@ export class Intake {
     return ms === 0 ? null : { reason: 'bytes', ms }
   }
 
+  /** A packet was more work than it looked: what is missing has to be earned before the next one. */
+  charge(packets: number, now: number): void {
+    this.#packets.spend(this.#limits.packetsPerDevice, packets, now)
+  }
+
   /** A PUBLISH that was counted should not have been: it answers what the device was sent. */
   giveBack(now: number, address: string, ofAddress: RateTable): void {
     this.#publishes.spend(this.#limits.publishesPerDevice, -1, now)

@@ -66,6 +66,9 @@ export const BURST_SECONDS = { connects: 1, connectsPerPeer: 10, publishes: 2, p
 /** What an acknowledgement counts against the rate of packets: a busy subscriber sends many. */
 export const ACK_COST = 1 / 20
 
+/** So many retained messages that are looked at for a subscription count as one packet more. */
+export const RETAINED_OF_ONE_PACKET = 1_000
+
 /** Packets of one connection that are looked at in one turn; then the others have theirs. */
 export const PACKETS_PER_TURN = 100
 

@@ -70,6 +70,11 @@ export class Throttle {
     return wait === null
   }
 
+  /** What was read is worth so many packets more. */
+  charge(packets: number): void {
+    this.#intake.charge(packets, this.#context.monotonic())
+  }
+
   /** The last PUBLISH does not count. */
   giveBack(): void {
     const { publishesOfAddresses } = this.#context

@@ -2,8 +2,10 @@
 // needs it: most devices use their mailbox alone.
 
 import type { OrdinaryMessage } from '../../core/model/ordinary-message.js'
+import type { StoredSubscription } from '../../core/ports/session-store.js'
 import { allows, grants, type Acl } from '../../protocol/acl.js'
 import type { CloseReason, SubackRefusal } from '../counters.js'
+import { RETAINED_OF_ONE_PACKET } from '../limits.js'
 import type { PublishPacket } from '../packets.js'
 import type { RequestedFilter } from '../subscribe-policy.js'
 import type { PubSub } from './hub.js'
@@ -14,6 +16,8 @@ export interface OrdinaryConnection {
   readonly buffered: number
   write(bytes: Buffer): void
   close(reason: CloseReason): void
+  /** What was done for it is worth so many packets of its rate. */
+  charge(packets: number): void
 }
 
 export interface OrdinaryClientOptions {
@@ -23,6 +27,9 @@ export interface OrdinaryClientOptions {
   readonly clean: boolean
   readonly acl: Acl
 }
+
+/** With more retained messages than that, each filter of a SUBSCRIBE has a turn of its own. */
+const RETAINED_IN_ONE_TURN = 1_000
 
 const NOTHING: ReadonlyMap<string, unknown> = new Map()
 
@@ -109,12 +116,23 @@ export class OrdinaryClient implements SessionLink {
     return this.#session?.subscriptions ?? NOTHING
   }
 
-  /** See PubSub. */
+  /** See PubSub. A filter that is there twice is one, with the QoS of the last [MQTT-3.8.4-3], [MQTT-3.8.4-4]. */
   subscribe(filters: readonly RequestedFilter[]): Promise<void> | null {
-    return this.#hub.subscribe(
-      this.#obtain(),
-      filters.map(({ topic, qos }) => ({ filter: topic, qos })),
-    )
+    const session = this.#obtain()
+    const wanted = [...new Map(filters.map(({ topic, qos }) => [topic, { filter: topic, qos }])).values()]
+    if (wanted.length === 1 || this.#hub.counters.retained <= RETAINED_IN_ONE_TURN) {
+      return this.#hub.subscribe(session, wanted)
+    }
+    return this.#subscribeInTurns(session, wanted)
+  }
+
+  /** Each filter may match all that is retained: others have their turn between them. */
+  async #subscribeInTurns(session: OrdinarySession, filters: readonly StoredSubscription[]): Promise<void> {
+    for (const filter of filters) {
+      if (this.#session !== session) return
+      await this.#hub.subscribe(session, [filter])
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   }
 
   unsubscribe(filters: readonly string[]): Promise<void> | null {
@@ -137,6 +155,10 @@ export class OrdinaryClient implements SessionLink {
 
   mayReceive(topic: string): boolean {
     return allows(this.#acl.subscribe, topic)
+  }
+
+  lookedAt(retained: number): void {
+    this.#connection.charge(retained / RETAINED_OF_ONE_PACKET)
   }
 
   /** What was written has left. */

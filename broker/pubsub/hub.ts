@@ -228,16 +228,20 @@ export class PubSub implements SessionKeeper {
     const changes: SessionChange[] = []
     const added: Addition[] = []
     const atMostOnce: OrdinaryMessage[] = []
+    let looked = 0
     for (const { filter, qos } of filters) {
       if (durable) changes.push({ kind: 'subscribe', client, filter, qos })
-      for (const message of this.retained.match(filter)) {
+      const retained = this.retained.match(filter)
+      looked += retained.length
+      for (const message of retained) {
         const granted = Math.min(qos, message.qos)
         const level = granted === 2 ? 2 : 1
         if (granted === 0)
-          atMostOnce.push({ ...message, qos: 0, retain: true }) // [MQTT-3.3.1-8]
+          atMostOnce.push(message) // with RETAIN, which it has [MQTT-3.3.1-8]
         else this.#enqueue(session, session.reserve(message, level, true), changes, added)
       }
     }
+    session.link?.lookedAt(looked)
     return this.#commit(changes, added, () => {
       for (const filter of filters) this.sessions.subscribe(session, filter)
       for (const message of atMostOnce) session.offer(message, true)

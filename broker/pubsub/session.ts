@@ -13,7 +13,9 @@ import type { CloseReason } from '../counters.js'
 import { COURIER_IDS_FROM } from '../frame-scanner.js'
 import type { OrdinaryDrop, PubSubCounters } from './counters.js'
 import { encodePublish, encodePubrel } from './encode.js'
+import { Fifo } from './fifo.js'
 import type { PubSubLimits } from './limits.js'
+import { RetainedWaiting } from './retained-waiting.js'
 
 type Qos = 0 | 1 | 2
 
@@ -25,6 +27,8 @@ export interface SessionLink {
   close(reason: CloseReason): void
   /** Whether the client's grants cover the topic. */
   mayReceive(topic: string): boolean
+  /** So many retained messages were looked at for its subscriptions. */
+  lookedAt(retained: number): void
 }
 
 /** What a session needs of who keeps it. */
@@ -77,7 +81,7 @@ export class OrdinarySession {
   /** Delivery has begun on this connection. */
   #open = false
   /** What comes next, in order. */
-  #waiting: QueuedMessage[] = []
+  readonly #waiting = new Fifo<QueuedMessage>()
   #waitingBytes = 0
   /** Messages up to this number were read into `#waiting` on this connection. */
   #loaded = 0
@@ -88,7 +92,8 @@ export class OrdinarySession {
   #inFlight = new Map<number, InFlight>()
   #inFlightBytes = 0
   /** QoS 0 messages that found the buffer full, or belong to a new subscription's retained ones. */
-  #atMostOnce: OrdinaryMessage[] = []
+  readonly #atMostOnce = new Fifo<OrdinaryMessage>()
+  readonly #retained = new RetainedWaiting()
 
   constructor(client: string, durable: boolean, keeper: SessionKeeper) {
     this.client = client
@@ -147,13 +152,14 @@ export class OrdinarySession {
   detach(): void {
     this.#link = null
     this.#open = false
-    this.#waiting = []
+    this.#waiting.clear()
     this.#waitingBytes = 0
     this.#loaded = 0
     this.#loading = false
     this.#inFlight = new Map()
     this.#inFlightBytes = 0
-    this.#atMostOnce = []
+    this.#atMostOnce.clear()
+    this.#retained.clear()
   }
 
   // --- messages for it
@@ -166,6 +172,7 @@ export class OrdinarySession {
       this.#sendAtMostOnce(this.#link, message)
       return
     }
+    if (late && !this.#retained.add(0, message)) return
     if (!late && this.#atMostOnce.length >= limits.queueMax) this.#drop('slow_reader')
     else this.#atMostOnce.push(message)
     if (this.#atMostOnce.length === 1) this.pump()
@@ -176,8 +183,9 @@ export class OrdinarySession {
     this.#done(message, message.released)
   }
 
-  /** A place in the queue, or null: dropped, because it is full. The message is not in the queue before `add`. */
+  /** A place in the queue, or null: dropped, because it is full, or a retained one that waits already. The message is not in the queue before `add`. */
   reserve(message: OrdinaryMessage, qos: 1 | 2, retain: boolean): QueuedMessage | null {
+    if (retain && !this.durable && !this.#retained.add(qos, message)) return null
     const { limits } = this.#keeper
     const full = this.count >= limits.queueMax || this.bytes + ordinarySize(message) > limits.queueMaxBytes
     if (full && (this.durable || !retain)) {
@@ -193,6 +201,7 @@ export class OrdinarySession {
   /** The place was not used after all; the last one that was given. */
   takeBack(message: QueuedMessage): void {
     this.next = message.number
+    if (message.retain) this.#retained.remove(message.qos, message)
     this.#count(message, -1)
   }
 
@@ -256,14 +265,16 @@ export class OrdinarySession {
     const { limits } = this.#keeper
     while (this.#atMostOnce.length > 0 && link.buffered < limits.bufferMax) {
       const message = this.#atMostOnce.shift()
-      if (message !== undefined) this.#sendAtMostOnce(link, message)
+      if (message === undefined) break
+      if (message.retain) this.#retained.remove(0, message)
+      this.#sendAtMostOnce(link, message)
     }
     while (this.#link === link) {
       if (link.buffered >= limits.bufferMax) {
         if (this.isBlocked) this.#keeper.blocked(this)
         return
       }
-      const message = this.#waiting[0]
+      const message = this.#waiting.first
       if (message === undefined) {
         if (this.#loaded < this.#stored) void this.#read(link)
         return
@@ -283,6 +294,7 @@ export class OrdinarySession {
   }
 
   #send(link: SessionLink, message: QueuedMessage): void {
+    if (message.retain) this.#retained.remove(message.qos, message)
     const packetId = packetIdOf(message.number)
     if (message.released) {
       this.#inFlight.set(packetId, { message, released: true })

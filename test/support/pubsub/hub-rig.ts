@@ -31,6 +31,8 @@ export class FakeLink implements SessionLink {
     this.closes.push(reason)
   }
 
+  lookedAt(): void {}
+
   mayReceive(topic: string): boolean {
     return this.granted(topic)
   }
