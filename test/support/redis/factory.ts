@@ -4,38 +4,83 @@ import { DEFAULT_MAILBOX_LIMITS } from '../../../core/ports/mailbox.js'
 import { META_KEY } from '../../../core/stores/redis/keys.js'
 import { openRedisStore, REDIS_FORMAT } from '../../../core/stores/redis/open.js'
 import type { StoreFactory, StoreHandle, StoreOptions } from '../../conformance/factory.js'
+import { startCluster } from './cluster.js'
 import { noRedis, type RedisServer, startRedis } from './server.js'
 
 const DATABASES = 64
 
+/** What stores are opened on. */
+interface Place {
+  /** The URL of an empty store. */
+  fresh(): Promise<string>
+  /** Other instances answer from now on, as after a start or a promotion, without the wait. */
+  change(): Promise<void>
+  stop(): Promise<void>
+}
+
+async function oneServer(): Promise<Place> {
+  const server = await startRedis(['--databases', String(DATABASES)])
+  let opened = 0
+  return {
+    async fresh() {
+      const db = opened++ % DATABASES
+      await server.admin.select(db)
+      await server.admin.flushdb()
+      return `${server.url}/${db}`
+    },
+    async change() {
+      await server.admin.call('debug', 'change-repl-id')
+    },
+    stop: () => server.stop(),
+  }
+}
+
+async function threeShards(): Promise<Place> {
+  const cluster = await startCluster(3)
+  const onEach = async (command: (node: RedisServer) => Promise<unknown>): Promise<void> => {
+    await Promise.all(cluster.nodes.map(command))
+  }
+  return {
+    async fresh() {
+      await onEach((node) => node.admin.flushall())
+      return cluster.url
+    },
+    change: () => onEach((node) => node.admin.call('debug', 'change-repl-id')),
+    stop: () => cluster.stop(),
+  }
+}
+
+type Suites = (factory: StoreFactory) => void
+
 /** Runs suites against one real server, which ends behind them; without one they are skipped with the reason. */
-export function onRedis(t: Test, suites: (factory: StoreFactory) => void): void {
+export const onRedis = (t: Test, suites: Suites): void => runOn(t, 'redis', oneServer, suites)
+
+/** The same against a real Redis Cluster of three shards. */
+export const onRedisCluster = (t: Test, suites: Suites): void => runOn(t, 'redis cluster', threeShards, suites)
+
+function runOn(t: Test, name: string, start: () => Promise<Place>, suites: Suites): void {
   if (noRedis !== false) {
     t.pass('needs Redis', { skip: noRedis })
     return
   }
-  const running: { server: Promise<RedisServer> | null } = { server: null }
-  suites(redisFactory(() => (running.server ??= startRedis(['--databases', String(DATABASES)]))))
-  t.test('redis: the server is ended', async (t) => {
-    await (await running.server)?.stop()
+  const running: { place: Promise<Place> | null } = { place: null }
+  suites(redisFactory(name, () => (running.place ??= start())))
+  t.test(`${name}: is ended`, async (t) => {
+    await (await running.place)?.stop()
     t.pass()
   })
 }
 
-/** Stores in the databases of one server. */
-function redisFactory(server: () => Promise<RedisServer>): StoreFactory {
-  let opened = 0
+function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
   return {
-    name: 'redis',
+    name,
     supports: { clock: true, generation: true, formatVersion: true, claimsKept: true },
     async open(_t: Test, options: StoreOptions): Promise<StoreHandle> {
-      const redis = await server()
-      const db = opened++ % DATABASES
-      await redis.admin.select(db)
-      await redis.admin.flushdb()
+      const place = await start()
+      const url = await place.fresh()
       const openStore = () =>
         openRedisStore({
-          url: `${redis.url}/${db}`,
+          url,
           limits: { ...DEFAULT_MAILBOX_LIMITS, ...options.limits },
           ...(options.uplinkLimits === undefined ? {} : { uplinkLimits: options.uplinkLimits }),
           log: createLogger({ level: 'silent' }),
@@ -61,14 +106,12 @@ function redisFactory(server: () => Promise<RedisServer>): StoreFactory {
         },
         async changeGeneration() {
           await store.close()
-          // What a start and a promotion change, without the wait.
-          await redis.admin.call('debug', 'change-repl-id')
+          await place.change()
           store = await openStore()
         },
         async makeNewer() {
+          await store.connections.command('hset', [META_KEY, 'format', REDIS_FORMAT + 1])
           await store.close()
-          await redis.admin.select(db)
-          await redis.admin.hset(META_KEY, 'format', REDIS_FORMAT + 1)
         },
         close: () => store.close(),
       }
