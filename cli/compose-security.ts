@@ -24,8 +24,8 @@ export interface SecurityParts {
   readonly config: ServerConfig
   readonly where: ReadonlyMap<string, string>
   readonly env: Environment
-  /** The data folder. */
-  readonly folder: string
+  /** The data folder; null: there is none. */
+  readonly folder: string | null
   readonly credentials: Credentials
   readonly log: Logger
   readonly clock: Clock
@@ -41,7 +41,7 @@ export interface Security {
   readonly made: readonly string[]
 }
 
-/** After the store has opened: it is the lock of the folder, so nobody else makes these files at the same time. */
+/** After a file store has opened: it is the lock of the folder, so nobody else makes these files at the same time. */
 export async function startSecurity(parts: SecurityParts): Promise<Security> {
   const { config, env, folder, credentials, log, clock, metrics, lifecycle } = parts
   const secrets = await lifecycle.step('secrets', () => loadServerSecrets(folder, env))
@@ -86,13 +86,13 @@ async function startKeySet(parts: SecurityParts): Promise<KeySetCache | null> {
   if (location === undefined) return null
   const counters = new KeySetCounters()
   const source = keySetSource(location)
-  const memory = fileKeySetMemory(join(folder, 'jwks-cache.json'), location, log)
+  const memory = folder === null ? null : fileKeySetMemory(join(folder, 'jwks-cache.json'), location, log)
   const cache = createKeySetCache({
     source,
     clock,
     log,
     counters,
-    ...(source.kind === 'url' ? { memory } : {}),
+    ...(source.kind === 'url' && memory !== null ? { memory } : {}),
   })
   metrics.expose(keySetMetrics(counters, cache))
   await lifecycle.step(

@@ -1,9 +1,7 @@
 // The composition of a server: which drivers there are, and in which order the parts start. Stopping is the same list
 // backwards: devices are let go first, then requests under way are answered, the store closes after everything that writes.
 
-import { access, constants, mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { resolve } from 'node:path'
 import { BrokerCounters } from '../broker/counters.js'
 import { PubSubCounters } from '../broker/pubsub/counters.js'
 import { createBroker, type Broker } from '../broker/create-broker.js'
@@ -15,16 +13,12 @@ import { createLocalBus, LocalBusCounters } from '../core/bus/local/local-bus.js
 import type { Clock } from '../core/clock.js'
 import type { Environment } from '../core/config/read-environment.js'
 import type { ServerConfig } from '../core/config/server-options.js'
-import { StartupError } from '../core/errors.js'
-import { EXIT } from '../core/exit-codes.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import { CLIENT_LINES, createLogger, LineLimit, type Logger } from '../core/log.js'
 import { createMetrics } from '../core/metrics/metrics.js'
 import { allowedOrigins } from '../core/net/origins.js'
 import { NO_PROXIES, trustedProxies } from '../core/net/trusted-proxies.js'
-import type { MailboxLimits } from '../core/ports/mailbox.js'
 import { randomId } from '../core/random-id.js'
-import { openLmdbStore } from '../core/stores/lmdb/open.js'
 import type { Certificates } from '../core/tls/certificates.js'
 import { CourierCounters } from '../courier/courier-counters.js'
 import { createCourierHost } from '../courier/create-courier-host.js'
@@ -34,6 +28,7 @@ import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
 import { DEV_PAGE_PLACES, readDevFiles } from './compose-dev-page.js'
 import { nodeLimits } from './compose-limits.js'
 import { startSecurity } from './compose-security.js'
+import { startStore } from './compose-store.js'
 import { startTls } from './compose-tls.js'
 import { explainListenError } from './listen-error.js'
 import {
@@ -59,8 +54,8 @@ export interface RunningServer {
   readonly ports: Ports
   /** Null: TLS is off. */
   readonly certificates: Certificates | null
-  /** The data folder, absolute. */
-  readonly folder: string
+  /** The data folder, absolute; null: it is no file store. */
+  readonly folder: string | null
   /** Files with secrets that this start made. */
   readonly made: readonly string[]
 }
@@ -78,32 +73,8 @@ export interface ServerParts {
   readonly version: string
 }
 
-function mailboxLimits(config: ServerConfig): MailboxLimits {
-  return {
-    inboxMax: config.inboxMax,
-    inboxMaxBytes: config.inboxMaxBytes,
-    overflow: config.overflow,
-    retentionSeconds: config.retention,
-    dedupWindowSeconds: config.dedupWindow,
-    idleDeviceSeconds: config.deviceIdle,
-  }
-}
-
-async function makeFolder(folder: string, where: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new StartupError(`${where}: the data folder ${folder} cannot be used: ${reason}`, {
-      cause,
-      exitCode: EXIT.cannotCreate.code,
-    })
-  }
-}
-
 /**
- * Starts all parts of one process that does everything (`--role all`) over a file store. Rejects with StartupError for
+ * Starts all parts of one process that does everything (`--role all`). Rejects with StartupError for
  * what the operator can put right; what had started is stopped by `lifecycle.stop`, which the caller calls.
  */
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
@@ -149,21 +120,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     )
   }
 
-  const folder = resolve(config.store)
-  await lifecycle.step('data folder', () => makeFolder(folder, where.get('store') ?? '--store (default)'))
-  const store = await lifecycle.step(
-    'store',
-    () =>
-      openLmdbStore({
-        path: folder,
-        durability: config.durability,
-        limits: mailboxLimits(config),
-        uplinkLimits: { maxBytes: config.uplinkMax, retentionSeconds: config.uplinkRetention },
-        clock,
-        log,
-      }),
-    (opened) => opened.close(),
-  )
+  const { store, folder } = await startStore({ config, where, env, log, clock, lifecycle })
   readiness.addCheck({ name: 'store', check: () => store.mailbox.ping() })
   const { mailbox, credentials, uplink, sessions } = store
   const security = await startSecurity({ config, where, env, folder, credentials, log, clock, metrics, lifecycle })
@@ -266,6 +223,6 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
 
   if (devFiles !== null && ports.http !== undefined)
     log.info({ url: `http://localhost:${ports.http}/dev/` }, 'a page for development is served')
-  log.info({ node, ports, folder, durability: config.durability, auth: config.auth }, 'serving')
+  log.info({ node, ports, ...store.described, auth: config.auth }, 'serving')
   return { ports, certificates, folder, made: security.made }
 }

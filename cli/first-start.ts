@@ -54,7 +54,7 @@ function pushLine({ host, port, trust }: Way, keyFile: string): string {
  */
 export function firstStartLines(server: RunningServer, config: ServerConfig): string {
   const { made, folder, ports } = server
-  if (made.length === 0) return ''
+  if (made.length === 0 || folder === null) return ''
   const data = quote(folder)
   const keyFile = quote(apiKeyFile(folder))
   const lines = ['', 'New secrets were made, readable by you alone (mode 0600):']

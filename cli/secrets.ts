@@ -90,11 +90,22 @@ export interface ServerSecrets {
   readonly made: readonly string[]
 }
 
+/** Without a data folder both secrets must be given; refused (StartupError) with the names of those that are not. */
+export function requireSecrets(env: Environment): void {
+  const missing = [API_KEY_VARIABLE, TOKEN_SECRET_VARIABLE].filter((name) => variable(env, name) === null)
+  if (missing.length === 0) return
+  throw new StartupError(
+    `${missing.join(' and ')}: must be set, because without a file store there is no data folder to keep secrets in`,
+  )
+}
+
 /**
  * The secrets that a server starts with: from the environment, else from the data folder, which gets new random ones
- * where it has none. Call it only while this process alone serves the folder. Nothing here is ever logged.
+ * where it has none. Call it only while this process alone serves the folder; null: there is none. Nothing here is ever
+ * logged.
  */
-export async function loadServerSecrets(folder: string, env: Environment): Promise<ServerSecrets> {
+export async function loadServerSecrets(folder: string | null, env: Environment): Promise<ServerSecrets> {
+  if (folder === null) requireSecrets(env)
   const made: string[] = []
 
   /** The variable's text, else the file's. */
@@ -116,8 +127,9 @@ export async function loadServerSecrets(folder: string, env: Environment): Promi
 
   const fileOf = (found: string | SecretFile): SecretFile | null => (typeof found === 'string' ? null : found)
 
-  const apiKey = await load(API_KEY_VARIABLE, apiKeyFile(folder), () => generateApiKey().key)
-  const tokenSecret = await load(TOKEN_SECRET_VARIABLE, tokenSecretFile(folder), () =>
+  const data = folder ?? ''
+  const apiKey = await load(API_KEY_VARIABLE, apiKeyFile(data), () => generateApiKey().key)
+  const tokenSecret = await load(TOKEN_SECRET_VARIABLE, tokenSecretFile(data), () =>
     randomBytes(48).toString('base64url'),
   )
   return {

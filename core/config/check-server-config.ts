@@ -4,6 +4,7 @@ import { StartupError } from '../errors.js'
 import { messageSize } from '../model/message.js'
 import { isLoopback } from '../net/loopback.js'
 import { uplinkSize } from '../ports/uplink.js'
+import { isRedisUrl } from '../stores/redis/redis-location.js'
 import { settingName } from './option.js'
 import type { ServerConfig } from './server-options.js'
 
@@ -69,6 +70,7 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
       `${name('payloadMax')} ${config.payloadMax} bytes is over ${name('bodyMax')} ${config.bodyMax} bytes: such a message could never be sent`,
     )
   }
+  checkStore(config, where, name)
   checkTls(config, where, name)
   const listeners = listenersOf(config)
   if (!listeners.some((key) => DEVICE_LISTENERS.has(key))) {
@@ -88,6 +90,20 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
 }
 
 const DEVICE_LISTENERS: ReadonlySet<string> = new Set(['mqttPort', 'wsPort', 'mqttsPort', 'wssPort'])
+
+/** What means something for one kind of store only. */
+function checkStore(config: ServerConfig, where: Where, name: (key: keyof ServerConfig) => string): void {
+  const redis = isRedisUrl(config.store)
+  for (const key of ['redisWait', 'redisNoAof'] as const) {
+    if (!redis && where.has(key))
+      refuse(`${name(key)}: means something only with a Redis store; give --store redis://…`)
+  }
+  if (redis && where.has('durability')) {
+    refuse(
+      `${name('durability')}: is for a file store; how durable a Redis is, its own settings say (appendfsync), and --redis-wait`,
+    )
+  }
+}
 
 /** What the settings of TLS need of each other; what is in the files is looked at when they are read. */
 function checkTls(config: ServerConfig, where: Where, name: (key: keyof ServerConfig) => string): void {

@@ -25,7 +25,10 @@ const SHOWN_MAX = 200
 
 /** A value as an error repeats it: on one line, not endless, and without the user and password of a URL. */
 function shown(text: string): string {
-  const safe = text.replaceAll(/\/\/[^/?#\s]*@/g, '//[secret]@').replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd')
+  const safe = text
+    .replaceAll(/\/\/[^/?#\s]*@/g, '//[secret]@')
+    .replaceAll(/(password=)[^&#\s]*/gi, '$1[secret]')
+    .replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd')
   return safe.length > SHOWN_MAX ? `${safe.slice(0, SHOWN_MAX)}…` : safe
 }
 

@@ -6,6 +6,7 @@
 import { LOG_LEVELS, type LogLevel } from '../log.js'
 import { canonicalOrigin, ORIGIN_RULE } from '../net/origins.js'
 import { isProxyRange, TRUSTED_PROXIES_RULE } from '../net/trusted-proxies.js'
+import { isRedisUrl, parseRedisUrl, REDIS_URL_RULE } from '../stores/redis/redis-location.js'
 import { keySetLocation } from './key-set-location.js'
 import { option, optional, type Values } from './option.js'
 import {
@@ -28,10 +29,12 @@ const YEAR = 365 * DAY
 const MIB = 1024 ** 2
 const GIB = 1024 ** 3
 
-/** `file:./data` → `./data`; undefined: not a file store. */
-function fileStorePath(raw: string): string | undefined {
+/** `file:./data` → `./data`; the URL of a Redis stays what it is; undefined: neither. */
+function storePlace(raw: string): string | undefined {
+  if (isRedisUrl(raw)) return parseRedisUrl(raw) === null ? undefined : raw
   const path = raw.startsWith('file://') ? raw.slice('file://'.length) : raw.startsWith('file:') ? raw.slice(5) : ''
-  return path === '' ? undefined : path
+  // A folder of such a name stays one.
+  return path === '' ? undefined : isRedisUrl(path) ? `./${path}` : path
 }
 
 const proxyRange = (raw: string): string | undefined => (isProxyRange(raw) ? raw : undefined)
@@ -100,14 +103,24 @@ export const SERVER_OPTIONS = {
   }),
   store: option<string>({
     type: {
-      placeholder: 'file:FOLDER',
-      expected: 'file: and a folder, such as file:./data',
-      parse: fileStorePath,
-      format: (path) => `file:${path}`,
+      placeholder: 'file:FOLDER|redis:URL',
+      expected: `file: and a folder, such as file:./data, or ${REDIS_URL_RULE}`,
+      parse: storePlace,
+      format: (place) => (isRedisUrl(place) ? place : `file:${place}`),
     },
     default: './data',
-    later: { matches: /^(?:rediss?|mongodb(?:\+srv)?):/, what: 'a Redis or MongoDB store' },
-    doc: 'Where everything is kept: a folder of this process alone, made when it is not there',
+    later: { matches: /^mongodb(?:\+srv)?:/, what: 'a MongoDB store' },
+    doc: 'Where everything is kept: a folder of this process alone, made when it is not there; or a Redis 7 ([redis.md](redis.md)). A URL with a password is better given in the environment: flags can be seen by every user of the machine',
+  }),
+  redisWait: option<number>({
+    type: count({ min: 0, max: 100 }),
+    default: 0,
+    doc: 'With a Redis store: a change is answered once so many replicas have it too',
+  }),
+  redisNoAof: option<boolean>({
+    type: toggle(),
+    default: false,
+    doc: 'With a Redis store: take a server without an append-only file. What it has accepted is gone when it ends',
   }),
   durability: option<'disk' | 'process'>({
     type: choice(['disk', 'process']),
@@ -325,7 +338,6 @@ export const CONFIG_FILE_OPTION = {
 /** Settings of the design that this version does not have: refused by name wherever they are given, never ignored. */
 export const LATER_SETTINGS: Readonly<Record<string, string>> = {
   bus: 'a bus to other nodes',
-  'redis-wait': 'a Redis store',
   'drain-delay': 'a paced drain',
   'drain-rate': 'a paced drain',
   workers: 'more than one worker',
@@ -333,9 +345,12 @@ export const LATER_SETTINGS: Readonly<Record<string, string>> = {
 
 /** Read from the environment (or the data folder), never from flags or the file. */
 export const SECRET_SETTINGS = [
-  { setting: 'api-key', doc: 'An API key with all scopes. When it is not set: the file `api-key` in the data folder' },
+  {
+    setting: 'api-key',
+    doc: 'An API key with all scopes. When it is not set: the file `api-key` in the data folder. With a Redis store it must be set',
+  },
   {
     setting: 'token-secret',
-    doc: 'Signs and verifies device tokens: 32 bytes or more. A comma list rotates: the first signs, all verify. When it is not set: the file `token-secret` in the data folder',
+    doc: 'Signs and verifies device tokens: 32 bytes or more. A comma list rotates: the first signs, all verify. When it is not set: the file `token-secret` in the data folder. With a Redis store it must be set',
   },
 ] as const

@@ -114,7 +114,9 @@ void t.test('configuration: a value that cannot be names its place and what woul
     [['--durability', 'memory'], {}, /one of disk, process$/],
     [['--auth', 'password'], {}, /one of token, none$/],
     [['--log-level', 'loud'], {}, /one of trace, debug/],
-    [['--store', './data'], {}, /it must be file: and a folder/],
+    [['--store', './data'], {}, /it must be file: and a folder.*, or redis:/],
+    [['--store', 'redis://'], {}, /it must be file: and a folder/],
+    [['--store', 'redis+cluster://a/1'], {}, /it must be file: and a folder/],
     [['--store', 'file:'], {}, /it must be file: and a folder/],
     [['--host', ' '], {}, /^78: --host/],
   ]
@@ -180,7 +182,6 @@ void t.test('configuration: what a later version has is refused, wherever it is 
     t.match(outcome(['--config', join(folder, name)]), new RegExp(`^78: .*: ${name}: .* not in this version$`))
   }
   t.match(outcome(['--role', 'broker']), /^78: --role broker: .* not in this version$/)
-  t.match(outcome([], { POSTRIDER_STORE: 'redis://h' }), /^78: POSTRIDER_STORE redis:\/\/h: .* not in this version$/)
   t.match(outcome(['--store', 'mongodb+srv://h']), /not in this version$/)
 })
 
@@ -204,7 +205,8 @@ void t.test('configuration: where the keys of others are', async (t) => {
   }
   const refusal = outcome(['--token-jwks', 'https://user:hush-hush@id.example/keys'])
   t.match(refusal, /^78: --token-jwks: "https:\/\/\[secret\]@id\.example\/keys" cannot be/)
-  t.notMatch(outcome(['--store', 'redis://user:hush-hush@h']), /hush/)
+  for (const url of ['redis://user:hush-hush@h/x', 'redis+sentinel://h?sentinelPassword=hush', 'mongodb://u:hush@h'])
+    t.match(outcome(['--store', url]), /^78: --store(?!.*hush)/)
   t.match(outcome(['--token-jwks', 'k', '--auth', 'none']), /^78: --token-jwks: .*--auth none/)
   t.match(outcome(['--token-issuer', 'x']), /^78: --token-issuer: .*--token-jwks, which is not set$/)
   t.match(outcome(['--token-audience', 'x']), /^78: --token-audience: /)

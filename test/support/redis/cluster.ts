@@ -46,7 +46,7 @@ export async function startCluster(count = 3, settings: readonly string[] = []):
   const until = performance.now() + 20_000
   for (const node of nodes) {
     for (;;) {
-      const info = String(await node.admin.cluster('INFO'))
+      const info = await node.admin.cluster('INFO')
       if (info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${count}`)) break
       if (performance.now() > until) throw new Error(`the cluster does not come up: ${info}`)
       await new Promise((resolve) => setTimeout(resolve, 20))

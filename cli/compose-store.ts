@@ -1,0 +1,117 @@
+// The composition of the store: which driver there is.
+
+import { access, constants, mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { Clock } from '../core/clock.js'
+import type { Environment } from '../core/config/read-environment.js'
+import type { ServerConfig } from '../core/config/server-options.js'
+import { StartupError } from '../core/errors.js'
+import { EXIT } from '../core/exit-codes.js'
+import type { Lifecycle } from '../core/lifecycle.js'
+import type { Logger } from '../core/log.js'
+import type { Credentials } from '../core/ports/credentials.js'
+import type { Mailbox, MailboxLimits } from '../core/ports/mailbox.js'
+import type { SessionStore } from '../core/ports/session-store.js'
+import type { Uplink } from '../core/ports/uplink.js'
+import { openLmdbStore } from '../core/stores/lmdb/open.js'
+import { openRedisStore } from '../core/stores/redis/open.js'
+import { describeLocation, isRedisUrl, parseRedisUrl } from '../core/stores/redis/redis-location.js'
+import { requireSecrets } from './secrets.js'
+
+export interface Store {
+  readonly mailbox: Mailbox
+  readonly credentials: Credentials
+  readonly uplink: Uplink
+  readonly sessions: SessionStore
+  /** For the log, without secrets. */
+  readonly described: Readonly<Record<string, string | number>>
+}
+
+export interface StoreParts {
+  readonly config: ServerConfig
+  readonly where: ReadonlyMap<string, string>
+  readonly env: Environment
+  readonly log: Logger
+  readonly clock: Clock
+  readonly lifecycle: Lifecycle
+}
+
+/** `folder`: the data folder, absolute; null: it is no file store. */
+export async function startStore(
+  parts: StoreParts,
+): Promise<{ readonly store: Store; readonly folder: string | null }> {
+  return isRedisUrl(parts.config.store) ? { store: await startRedis(parts), folder: null } : startFolder(parts)
+}
+
+async function startRedis({ config, env, log, lifecycle }: StoreParts): Promise<Store> {
+  requireSecrets(env)
+  const location = parseRedisUrl(config.store)
+  const opened = await lifecycle.step(
+    'store',
+    // The clock is Redis'.
+    () =>
+      openRedisStore({
+        url: config.store,
+        limits: mailboxLimits(config),
+        uplinkLimits: uplinkLimits(config),
+        wait: config.redisWait,
+        allowNoAof: config.redisNoAof,
+        log,
+      }),
+    (store) => store.close(),
+  )
+  const { mailbox, credentials, uplink, sessions } = opened
+  const store = location === null ? '' : describeLocation(location)
+  return { mailbox, credentials, uplink, sessions, described: { store, redisWait: config.redisWait } }
+}
+
+async function startFolder(parts: StoreParts): Promise<{ readonly store: Store; readonly folder: string }> {
+  const { config, where, log, clock, lifecycle } = parts
+  const folder = resolve(config.store)
+  await lifecycle.step('data folder', () => makeFolder(folder, where.get('store') ?? '--store (default)'))
+  const opened = await lifecycle.step(
+    'store',
+    () =>
+      openLmdbStore({
+        path: folder,
+        durability: config.durability,
+        limits: mailboxLimits(config),
+        uplinkLimits: uplinkLimits(config),
+        clock,
+        log,
+      }),
+    (store) => store.close(),
+  )
+  const { mailbox, credentials, uplink, sessions } = opened
+  const described = { folder, durability: config.durability }
+  return { store: { mailbox, credentials, uplink, sessions, described }, folder }
+}
+
+async function makeFolder(folder: string, where: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new StartupError(`${where}: the data folder ${folder} cannot be used: ${reason}`, {
+      cause,
+      exitCode: EXIT.cannotCreate.code,
+    })
+  }
+}
+
+function mailboxLimits(config: ServerConfig): MailboxLimits {
+  return {
+    inboxMax: config.inboxMax,
+    inboxMaxBytes: config.inboxMaxBytes,
+    overflow: config.overflow,
+    retentionSeconds: config.retention,
+    dedupWindowSeconds: config.dedupWindow,
+    idleDeviceSeconds: config.deviceIdle,
+  }
+}
+
+const uplinkLimits = (config: ServerConfig) => ({
+  maxBytes: config.uplinkMax,
+  retentionSeconds: config.uplinkRetention,
+})
