@@ -15,7 +15,7 @@ import type { SessionStore } from '../core/ports/session-store.js'
 import type { Uplink } from '../core/ports/uplink.js'
 import { openLmdbStore } from '../core/stores/lmdb/open.js'
 import { openRedisStore } from '../core/stores/redis/open.js'
-import { describeLocation, isRedisUrl, parseRedisUrl } from '../core/stores/redis/redis-location.js'
+import { describeLocation, isRedisUrl, parseRedisUrl } from '../core/config/redis-location.js'
 import { requireSecrets } from './secrets.js'
 
 export interface Store {

@@ -4,7 +4,7 @@ import { StartupError } from '../errors.js'
 import { messageSize } from '../model/message.js'
 import { isLoopback } from '../net/loopback.js'
 import { uplinkSize } from '../ports/uplink.js'
-import { isRedisUrl } from '../stores/redis/redis-location.js'
+import { isRedisUrl } from './redis-location.js'
 import { settingName } from './option.js'
 import type { ServerConfig } from './server-options.js'
 

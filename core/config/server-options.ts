@@ -6,7 +6,7 @@
 import { LOG_LEVELS, type LogLevel } from '../log.js'
 import { canonicalOrigin, ORIGIN_RULE } from '../net/origins.js'
 import { isProxyRange, TRUSTED_PROXIES_RULE } from '../net/trusted-proxies.js'
-import { isRedisUrl, parseRedisUrl, REDIS_URL_RULE } from '../stores/redis/redis-location.js'
+import { isRedisUrl, parseRedisUrl, REDIS_URL_RULE } from './redis-location.js'
 import { keySetLocation } from './key-set-location.js'
 import { option, optional, type Values } from './option.js'
 import {

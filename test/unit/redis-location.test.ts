@@ -1,5 +1,5 @@
 import t from 'tap'
-import { describeLocation, parseRedisUrl } from '../../core/stores/redis/redis-location.js'
+import { describeLocation, parseRedisUrl } from '../../core/config/redis-location.js'
 import { indexShardOf } from '../../core/stores/redis/keys.js'
 import { slotOf } from '../../core/stores/redis/slot.js'
 

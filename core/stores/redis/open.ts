@@ -8,7 +8,7 @@ import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../por
 import { RedisConnections } from './connections.js'
 import { scriptSettings, type StoreContext } from './device-scripts.js'
 import { META_KEY } from './keys.js'
-import { describeLocation, parseRedisUrl, REDIS_URL_RULE } from './redis-location.js'
+import { describeLocation, parseRedisUrl, REDIS_URL_RULE } from '../../config/redis-location.js'
 import { RedisCredentials } from './redis-credentials.js'
 import { RedisMailbox } from './redis-mailbox.js'
 import { RedisSessions } from './redis-sessions.js'
@@ -20,7 +20,7 @@ import { loadScripts } from './script-loader.js'
 export const REDIS_FORMAT = 1
 
 export interface RedisStoreOptions {
-  /** See redis-location.ts. May hold a password: never logged. */
+  /** See core/config/redis-location.ts. May hold a password: never logged. */
   readonly url: string
   readonly limits: MailboxLimits
   readonly uplinkLimits?: Partial<UplinkLimits>
