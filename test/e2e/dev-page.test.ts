@@ -85,7 +85,8 @@ void t.test('dev page: in a browser it receives, sends, and remembers', { skip: 
   t.equal(await page.textContent('li'), '<b>first</b>', 'as text')
   await page.fill('input[name=text]', 'to the backend')
   await page.click('button')
-  await page.waitForFunction(`document.getElementById('sent').textContent === 'stored by the server'`)
+  // By selector: a function that waits would be evaluated in the page, which its policy forbids.
+  await page.waitForSelector('#sent:text-is("stored by the server")')
   t.match(await server.rest('GET', '/v1/uplink'), {
     body: { uplink: [{ device: 'tablet-1', channel: 'chat', payload: 'to the backend' }] },
   })

@@ -32,6 +32,8 @@ class Device {
   running = 0
 
   async boot(): Promise<void> {
+    // The process before is dead: what it may still do in this one's memory counts for nothing.
+    this.rig = null
     this.storage.letGo()
     this.#ends = []
     this.running = 0
@@ -39,7 +41,7 @@ class Device {
       storage: this.storage,
       settings: { retry: { attempts: 1_000, minMs: 10, maxMs: 20 } },
       behaviour: (message) => {
-        if (this.rig !== rig) return undefined
+        if (this.rig !== rig) return new Promise(() => {})
         const before = this.starts.get(message.seq) ?? 0
         if (rig.lane.memory.record.wasHandled(E1, message.seq)) throw new Error('a recorded message is started')
         if (before > 0 && message.attempt === 1) throw new Error('a rerun says that it is the first run')
