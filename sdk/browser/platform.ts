@@ -14,6 +14,8 @@ export function browserPlatform(): Platform {
 }
 
 function watchNetwork(listener: (event: NetworkEvent) => void): () => void {
+  // React Native has WebSocket and none of these events: the application calls `wake`.
+  if (typeof Reflect.get(globalThis, 'addEventListener') !== 'function') return () => undefined
   const stop = new AbortController()
   const { signal } = stop
   globalThis.addEventListener('online', () => listener('online'), { signal })

@@ -86,9 +86,45 @@ export class Client implements AsyncIterable<Message> {
     return this.#ended ? 'closed' : this.#connector.state
   }
 
+  /** What went wrong last, however long ago; null: nothing yet. When the client has ended: why, and null if it was closed. */
+  get lastError(): PostriderError | null {
+    return this.#lastError
+  }
+
   /** Uplinks that the server has not confirmed. 0 until the storage was read. */
   get uplinkWaiting(): number {
     return this.#parts?.uplink.waiting ?? 0
+  }
+
+  /**
+   * Resolves when the client is live: connected, and everything handled that waited. Rejects with the error that ended it
+   * before, `closed`, or the reason of the signal: `ready(AbortSignal.timeout(5_000))`.
+   */
+  ready(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
+      if (this.state === 'live') return resolve()
+      if (this.#ended) return void this.closed.then((error) => reject(error ?? new PostriderError('closed')))
+      const settle = (end: () => void): void => {
+        off()
+        signal?.removeEventListener('abort', abort)
+        end()
+      }
+      const abort = (): void => settle(() => reject(asError(signal?.reason)))
+      const off = this.#events.on('state', ({ state, error }) => {
+        if (state === 'live') settle(resolve)
+        else if (state === 'closed') settle(() => reject(error ?? new PostriderError('closed')))
+      })
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  /**
+   * Looks at once whether the connection still stands, or makes one without waiting any longer. Browsers do it by themselves; an
+   * application does where only it knows: a modem that is up, a phone's app that is in front again.
+   */
+  wake(): void {
+    this.#connector.dispatch({ type: 'network', back: true })
   }
 
   /** Listens to an event. Answers what ends that. Throws `bad_option` for an event that does not exist. */
@@ -178,7 +214,7 @@ export class Client implements AsyncIterable<Message> {
           gap: ({ log, epoch, from, to, reason }) => events.emit('gap', { log, epoch, from, to, reason }),
           acknowledged: (message) => pull?.acknowledge(message),
           repeated: (message, first) => events.emit('duplicate', { message, first }),
-          failed: (_message, error) => events.emit('error', error),
+          failed: (_message, error) => this.#report(error),
           skipped: (message, error) => events.emit('skipped', { message, error }),
           park: (entry, log, attempts, error) => parking.park(log, entry, attempts, messageOf(error)),
           parked: (message, error) => events.emit('parked', { message, error }),
@@ -192,7 +228,7 @@ export class Client implements AsyncIterable<Message> {
         },
       },
     )
-    const dropped = (error: PostriderError): void => events.emit('error', error)
+    const dropped = (error: PostriderError): void => this.#report(error)
     const uplink = new UplinkQueue(this.#settings.uplink, { store, clock, newId: randomId, dropped })
     const parts = { store, inbox, uplink, parking }
     this.#parts = parts
@@ -247,7 +283,7 @@ export class Client implements AsyncIterable<Message> {
           await this.#parts?.inbox.stop()
         },
         state: (state, error, waitMs) => this.#onState(state, error, waitMs),
-        report: (error) => this.#events.emit('error', error),
+        report: (error) => this.#report(error),
         workingUrl: (url) => {
           const store = this.#parts?.store
           if (store === undefined || store.url === url.href) return
@@ -297,6 +333,12 @@ export class Client implements AsyncIterable<Message> {
     this.#events.emit('state', { state, previous, error, waitMs })
   }
 
+  #lastError: PostriderError | null = null
+  #report(error: PostriderError): void {
+    this.#lastError = error
+    this.#events.emit('error', error)
+  }
+
   #fail(error: PostriderError): void {
     this.#connector.dispatch({ type: 'fail', error })
   }
@@ -326,11 +368,14 @@ export class Client implements AsyncIterable<Message> {
     }
     const previous = this.#previous
     this.#previous = 'closed'
-    if (last !== null) this.#events.emit('error', last)
+    this.#lastError = last
+    if (last !== null) this.#report(last)
     this.#events.emit('state', { state: 'closed', previous, error: last, waitMs: null })
     this.#resolveClosed(last)
   }
 }
+
+const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)))
 
 function asStorageError(error: unknown): PostriderError {
   return error instanceof PostriderError

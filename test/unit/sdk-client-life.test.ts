@@ -269,3 +269,52 @@ void t.test('SDK client: a memory storage goes from one client to the next', asy
   await settle()
   t.same(second.world.now.open().hello?.cursors.get(LOG), [E1, 2])
 })
+
+void t.test('SDK client: ready when it is live; told when it never will be', async (t) => {
+  const rig = new ClientRig()
+  const ready = rig.client.ready()
+  await rig.live(0, 1)
+  let done = false
+  void ready.then(() => (done = true))
+  await settle()
+  t.notOk(done, 'something waits')
+  rig.world.now.data(0, [1])
+  await ready
+  await rig.client.ready()
+  await rig.client.close()
+  await t.rejects(rig.client.ready(), { code: 'closed' })
+
+  const refused = new ClientRig()
+  const never = t.rejects(refused.client.ready(), { code: 'unauthorized' })
+  await settle()
+  refused.world.now.open().accept(4)
+  await never
+  await t.rejects(refused.client.ready(), { code: 'unauthorized' })
+  t.equal(refused.client.lastError?.code, 'unauthorized')
+
+  const patient = new ClientRig()
+  await t.rejects(patient.client.ready(AbortSignal.abort(new Error('enough'))), /enough/)
+  const abort = new AbortController()
+  const waiting = t.rejects(patient.client.ready(abort.signal), /enough/)
+  abort.abort(new Error('enough'))
+  await waiting
+})
+
+void t.test('SDK client: woken, it does not wait any longer, and asks a connection whether it stands', async (t) => {
+  const rig = await new ClientRig().live()
+  t.equal(rig.client.lastError, null)
+  rig.client.wake()
+  await settle()
+  t.equal(rig.world.now.count('pingreq'), 1)
+  rig.world.now.cut()
+  await settle()
+  t.equal(rig.client.state, 'waiting')
+  t.equal(rig.client.lastError?.code, 'connection_lost')
+  rig.client.wake()
+  t.equal(rig.client.state, 'connecting')
+  t.equal(rig.world.connections.length, 2)
+  await rig.client.close()
+  rig.client.wake()
+  t.equal(rig.client.state, 'closed')
+  t.equal(rig.client.lastError, null, 'it was closed')
+})
