@@ -6,12 +6,9 @@ import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import t, { type Test } from 'tap'
-import { repositoryRoot } from '../support/repository.js'
+import { readRepositoryFile, repositoryRoot, sectionOf } from '../support/repository.js'
 
 const run = promisify(execFile)
-
-/** What is promised of a browser bundle, in bytes, minified and gzipped. The README says what it is. */
-const BUNDLE_MAX = 30_000
 
 /** An empty folder in which the packed package is installed, with its dependencies. */
 async function installed(t: Test): Promise<string> {
@@ -93,31 +90,95 @@ void t.test('SDK package: its types need nothing but themselves, in Node and for
   }
 })
 
-void t.test('SDK package: a browser bundle has nothing of Node in it, and is small', async (t) => {
-  const folder = await installed(t)
-  const bundle = async (code: string): Promise<string> => {
-    await writeFile(join(folder, 'page.js'), code)
-    const { outputFiles } = await build({
-      entryPoints: [join(folder, 'page.js')],
-      bundle: true,
-      minify: true,
-      format: 'esm',
-      platform: 'browser',
-      write: false,
-      logLevel: 'silent',
-    })
-    return outputFiles[0]?.text ?? ''
-  }
-  const size = (text: string): number => gzipSync(text, { level: 9 }).length
-  const whole = await bundle(
-    `import { connect, indexedDbStorage } from '@postrider/sdk'; globalThis.use = [connect, indexedDbStorage]`,
-  )
-  t.comment(`${whole.length} bytes minified, ${size(whole)} gzipped`)
-  t.ok(size(whole) < BUNDLE_MAX, `${size(whole)} bytes`)
-  t.notMatch(whole, /\bBuffer\b|require\(/)
+interface Bundle {
+  readonly text: string
+  /** Minified and gzipped. */
+  readonly bytes: number
+  /** The files that have a part in it. */
+  readonly files: readonly string[]
+}
 
-  const without = await bundle(`import { connect } from '@postrider/sdk'; globalThis.use = connect`)
-  t.notMatch(without, /indexedDB/, 'what is not used is not in it')
-  const little = await bundle(`import { memoryStorage } from '@postrider/sdk'; globalThis.use = memoryStorage`)
-  t.ok(little.length < 1_000, `${little.length} bytes for one storage`)
+/** What an app for browsers would ship. Rejects when something of it is not there in a browser, such as `node:fs`. */
+async function bundle(folder: string, code: string): Promise<Bundle> {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents: code, resolveDir: folder },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    metafile: true,
+    write: false,
+    logLevel: 'silent',
+  })
+  const text = outputFiles[0]?.text ?? ''
+  const files = Object.values(metafile.outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : [])),
+  )
+  return { text, bytes: gzipSync(text, { level: 9 }).length, files }
+}
+
+const CONNECT = `import { connect } from '@postrider/sdk'; globalThis.use = [connect]`
+const WHOLE = `import { connect, indexedDbStorage } from '@postrider/sdk'; globalThis.use = [connect, indexedDbStorage]`
+const SERVER = `import { createPushClient } from '@postrider/sdk/server'; globalThis.use = [createPushClient]`
+const MQTT_JS = `import mqtt from 'mqtt'; globalThis.use = [mqtt]`
+const MSGPACK = `import { encode, decode } from '@msgpack/msgpack'; globalThis.use.push(encode, decode)`
+const MQTT_PACKET = `import packet from 'mqtt-packet'; globalThis.use = [packet]`
+
+void t.test('SDK package: a browser bundle has nothing of Node in it, and at most 130 KB', async (t) => {
+  const folder = await installed(t)
+  const whole = await bundle(folder, `${WHOLE};${SERVER.replace('use', 'more')}`)
+  t.ok(whole.bytes <= 130_000, `${whole.bytes} bytes with everything there is`)
+  t.notMatch(whole.text, /\bBuffer\b|\bprocess\b|require\(|["']node:/)
+  t.same(
+    whole.files.filter((path) => !/@postrider\/sdk\/dist\/(?:sdk|protocol)\//.test(path) && path !== '<stdin>'),
+    [],
+    'no package and no polyfill',
+  )
+  t.same(
+    whole.files.filter((path) => path.includes('/sdk/node')),
+    [],
+  )
+})
+
+void t.test('SDK package: what is not imported is not in the bundle', async (t) => {
+  const folder = await installed(t)
+  const alone = await bundle(folder, CONNECT)
+  t.notMatch(alone.text, /indexedDB|apiKey|Authorization/i)
+  t.same(
+    alone.files.filter((path) => /indexed-db|sdk\/server/.test(path)),
+    [],
+  )
+  const server = await bundle(folder, SERVER)
+  t.same(
+    server.files.filter((path) => /mqtt|connection|handling|indexed-db/.test(path)),
+    [],
+  )
+  const little = await bundle(folder, `import { memoryStorage } from '@postrider/sdk'; globalThis.use = memoryStorage`)
+  t.ok(little.text.length < 1_000, `${little.text.length} bytes for one storage`)
+})
+
+void t.test('SDK package: docs/sdk.md says what a bundle weighs, and what MQTT.js would', async (t) => {
+  const folder = await installed(t)
+  const rows = sectionOf(readRepositoryFile('docs/sdk.md'), 'Size').split('\n')
+  const stated = (name: string): number => {
+    const row = rows.find((line) => line.startsWith(`| ${name} |`))
+    return Number(row?.split('|')[2]?.trim().replaceAll(',', ''))
+  }
+  for (const [name, code] of [
+    ['`connect` with `indexedDbStorage`', WHOLE],
+    ['`connect` alone, in memory', CONNECT],
+    ['`createPushClient`', SERVER],
+  ] as const) {
+    const { bytes } = await bundle(folder, code)
+    t.comment(`${name}: ${bytes} bytes`)
+    t.ok(bytes <= stated(name) && bytes > stated(name) - 1_500, `${name}: ${bytes} bytes, ${stated(name)} are stated`)
+  }
+  for (const [name, code] of [
+    ['for comparison: MQTT.js 5.16', MQTT_JS],
+    ['for comparison: MQTT.js 5.16 and @msgpack/msgpack 3.1', `${MQTT_JS};${MSGPACK}`],
+    ['for comparison: mqtt-packet 9.0', MQTT_PACKET],
+  ] as const) {
+    const { bytes } = await bundle(repositoryRoot, code)
+    t.ok(Math.abs(bytes - stated(name)) < 500, `${name}: ${bytes} bytes, ${stated(name)} are stated`)
+  }
 })
