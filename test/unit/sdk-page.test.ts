@@ -14,7 +14,7 @@ void t.test('SDK page: its examples are the files that the tests run, to the let
   const shown = [...page.matchAll(/<!-- file: (\S+) -->\n```\w+\n([\s\S]*?)```\n/g)]
   for (const [, path = '', text = ''] of shown) t.equal(text, readRepositoryFile(path), path)
   const examples = repositoryFiles().filter((path) => /^(?:docs\/examples|cli\/dev-page)\//.test(path))
-  t.same(shown.map(([, path]) => path).toSorted(), examples)
+  t.same(shown.map(([, path = '']) => path).toSorted(), examples)
   const tests = ['sdk-examples', 'dev-page'].map((name) => readRepositoryFile(`test/e2e/${name}.test.ts`)).join('\n')
   for (const path of examples.filter((each) => each.startsWith('docs/'))) {
     t.ok(tests.includes(path.slice(path.lastIndexOf('/') + 1)), `a test runs ${path}`)
@@ -69,7 +69,7 @@ void t.test('SDK page: every option of connect, with its default', async (t) => 
   const { urls, deviceId, token, ...settings } = readOptions({ urls: 'ws://a', deviceId: 'x', token: null }, ['ws:'])
   t.ok(urls.length === 1 && deviceId === 'x' && token === null)
   const names = rows.map(([name]) => code(name))
-  t.same([...new Set(names.map((name) => name.split('.')[0]))].toSorted(), [...CONNECT_OPTIONS].toSorted())
+  t.same([...new Set(names.map((name) => name.split('.')[0] ?? ''))].toSorted(), [...CONNECT_OPTIONS].toSorted())
   const defaults = new Map(flat(settings))
   for (const name of ['retry', 'backoff', 'uplink']) {
     const members = [...defaults.keys()].filter((key) => key.startsWith(`${name}.`))
@@ -81,7 +81,7 @@ void t.test('SDK page: every option of connect, with its default', async (t) => 
 void t.test('SDK page: every option of the server client, with its default', async (t) => {
   const rows = tableRows(sectionOf(page, 'Options of createPushClient'))
   const names = rows.map(([name]) => code(name))
-  t.same([...new Set(names.map((name) => name.split('.')[0]))].toSorted(), [...PUSH_CLIENT_OPTIONS].toSorted())
+  t.same([...new Set(names.map((name) => name.split('.')[0] ?? ''))].toSorted(), [...PUSH_CLIENT_OPTIONS].toSorted())
   const { http, queue } = readPushOptions({ url: 'http://a', apiKey: 'k' })
   const defaults = new Map<string, unknown>([
     ['batch.count', queue.count],
