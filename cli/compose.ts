@@ -16,7 +16,7 @@ import type { ServerConfig } from '../core/config/server-options.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import { CLIENT_LINES, createLogger, LineLimit, type Logger } from '../core/log.js'
 import { createMetrics } from '../core/metrics/metrics.js'
-import { allowedOrigins } from '../core/net/origins.js'
+import { allowedOrigins, LOOPBACK_ORIGINS } from '../core/net/origins.js'
 import { NO_PROXIES, trustedProxies } from '../core/net/trusted-proxies.js'
 import { randomId } from '../core/random-id.js'
 import type { Certificates } from '../core/tls/certificates.js'
@@ -197,7 +197,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     tls: certificates === null ? null : { certificates, mqttsPort: config.mqttsPort, wssPort: config.wssPort },
     proxyProtocol: config.proxyProtocol,
     trustedProxies: proxies,
-    origins,
+    origins: origins ?? (config.auth === 'none' ? LOOPBACK_ORIGINS : null),
     couriers,
     tokens,
     credentials,

@@ -99,7 +99,7 @@ export const SERVER_OPTIONS = {
   corsOrigin: optional<readonly string[]>({
     type: list({ placeholder: 'ORIGINS', expected: ORIGIN_RULE, parse: (raw) => canonicalOrigin(raw) ?? undefined }),
     repeatable: true,
-    doc: 'Web pages that may use this server from a browser, a comma list of origins: the REST API answers them with CORS headers, and WebSocket connections from other pages are refused. Not set: REST answers without CORS headers, WebSocket connections from all pages are taken',
+    doc: 'Web pages that may use this server from a browser, a comma list of origins: the REST API answers them with CORS headers, and WebSocket connections from other pages are refused. Not set: REST answers without CORS headers, WebSocket connections from all pages are taken; with `--auth none` only from pages of this machine',
   }),
   store: option<string>({
     type: {

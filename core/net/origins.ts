@@ -31,3 +31,16 @@ export function allowedOrigins(items: readonly string[]): AllowedOrigins {
   const limited = !origins.has('*')
   return { limited, allow: (origin) => !limited || origins.has(origin) }
 }
+
+/**
+ * Pages of this machine. A server without passwords listens to this machine alone, but a browser on it runs the pages of
+ * everybody: also those of a name that was made to point here. Their origin still says where they are from.
+ */
+export const LOOPBACK_ORIGINS: AllowedOrigins = {
+  limited: true,
+  allow(origin) {
+    if (!URL.canParse(origin)) return false
+    const { hostname } = new URL(origin)
+    return /^(?:localhost|[a-z0-9.-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname)
+  },
+}

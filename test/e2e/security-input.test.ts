@@ -8,6 +8,7 @@ import { connectPacket, RawClient } from '../support/broker/raw-client.js'
 import { runCommand } from '../support/command.js'
 import { exchange, statusOf } from '../support/raw-http.js'
 import { until } from '../support/road/wait.js'
+import { TestServer } from '../support/server.js'
 
 /** A CONNECT with these bytes for the client id and the username, whatever they are. */
 function connectBytes(id: Buffer, password: string): Buffer {
@@ -290,3 +291,34 @@ void t.test('security: a CONNECT says nothing about who exists', async (t) => {
   }
   await attacked.judge()
 })
+
+void t.test(
+  'security: without tokens, a page from elsewhere in a browser of this machine is let in nowhere',
+  async (t) => {
+    const server = await TestServer.start(t, { flags: ['--auth', 'none'] })
+    const upgrade = (origin: string | null, host = 'localhost'): Promise<number> => {
+      const headers = { host: `${host}:${server.ports.ws}`, ...(origin === null ? {} : { origin }) }
+      const socket = new WebSocket(server.wsUrl, 'mqtt', { headers })
+      return new Promise<number>((resolve) => {
+        socket.once('open', () => resolve(101))
+        socket.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0))
+        socket.on('error', () => resolve(-1))
+      }).finally(() => socket.terminate())
+    }
+    for (const origin of [null, 'http://localhost:3000', server.url])
+      t.equal(await upgrade(origin), 101, String(origin))
+    for (const origin of ['https://evil.example', 'null', 'http://localhost.evil.example']) {
+      t.equal(await upgrade(origin), 403, origin)
+    }
+    t.equal(await upgrade('http://evil.example:8083', 'evil.example'), 403, 'a name that was made to point here')
+    // REST wants a key, and tells no page what it answers.
+    const answer = await fetch(`${server.url}/v1/devices`, { headers: { origin: 'https://evil.example' } })
+    t.equal(answer.status, 401)
+    t.equal(answer.headers.get('access-control-allow-origin'), null)
+
+    await server.stop()
+    await server.restart({ flags: ['--auth', 'none', '--cors-origin', 'https://app.example.com'] })
+    t.equal(await upgrade('https://app.example.com'), 101, 'unless it is named')
+    t.equal(await upgrade('http://localhost:3000'), 403, 'and then no other')
+  },
+)

@@ -1,7 +1,7 @@
 import { assert, array, constantFrom, ipV4, ipV6, oneof, property, string } from 'fast-check'
 import t from 'tap'
 import { canonicalAddress, formatEndpoint } from '../../core/net/address.js'
-import { allowedOrigins, canonicalOrigin } from '../../core/net/origins.js'
+import { allowedOrigins, canonicalOrigin, LOOPBACK_ORIGINS } from '../../core/net/origins.js'
 import { clientAddress, isProxyRange, NO_PROXIES, trustedProxies } from '../../core/net/trusted-proxies.js'
 
 void t.test('addresses: one spelling for one address', async (t) => {
@@ -131,4 +131,29 @@ void t.test('origins: as browsers write them, and no others', async (t) => {
   const all = allowedOrigins(['*'])
   t.notOk(all.limited)
   t.ok(all.allow('null'))
+})
+
+void t.test('origins: pages of this machine', async (t) => {
+  const own = [
+    'http://localhost',
+    'http://localhost:8080',
+    'https://app.localhost:3000',
+    'http://127.0.0.1:1',
+    'http://[::1]',
+  ]
+  for (const origin of own) t.ok(LOOPBACK_ORIGINS.allow(origin), origin)
+  for (const origin of [
+    'https://evil.example',
+    'http://localhost.evil.example',
+    'http://127.0.0.1.evil.example',
+    'http://evil-localhost',
+    'http://localhost@evil.example',
+    'http://[::2]',
+    'null',
+    '',
+    'file://',
+  ]) {
+    t.notOk(LOOPBACK_ORIGINS.allow(origin), origin)
+  }
+  t.ok(LOOPBACK_ORIGINS.limited)
 })
