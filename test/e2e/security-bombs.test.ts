@@ -28,6 +28,15 @@ void t.test('security: compressed bodies are refused before anything of them is 
       t.ok(status >= 400 && status < 500, `${encoding}: ${status}`)
     }
   }
+  // What is called compressed is refused for that, whatever it is.
+  for (const encoding of ['gzip', 'deflate', 'br', 'unheard-of']) {
+    const { status } = await attacked.http('/v1/devices/attacker/messages', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'content-encoding': encoding },
+      body: '{"payload":"plain"}',
+    })
+    t.equal(status, 400, `plain text that is called ${encoding}`)
+  }
   const chunked = await exchange(
     ports.http,
     `POST /v1/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${attacked.apiKey}\r\ncontent-type: application/json\r\ntransfer-encoding: gzip, chunked\r\n\r\n4\r\n\x1f\x8b\x08\0\r\n0\r\n\r\n`,
