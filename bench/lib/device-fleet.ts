@@ -41,6 +41,8 @@ export interface FleetReading {
   /** Microseconds, of the whole life; 0: nothing arrived yet. */
   readonly firstMicros: number
   readonly lastMicros: number
+  /** Processor time of the process so far. */
+  readonly cpuMicros: number
   /** Connections that ended although nobody here closed them. */
   readonly disconnected: number
 }
@@ -89,11 +91,13 @@ export class DeviceFleet implements DeviceClientHandlers {
   read(): FleetReading {
     const latencies = this.#latencies.counts()
     this.#latencies.reset()
+    const cpu = process.cpuUsage()
     return {
       latencies,
       received: this.#ledger.received,
       firstMicros: this.#firstMicros,
       lastMicros: this.#now,
+      cpuMicros: cpu.user + cpu.system,
       disconnected: this.#disconnected,
     }
   }

@@ -40,6 +40,7 @@ export const fleetReading: Decoder<FleetReading> = object({
   received: number,
   firstMicros: number,
   lastMicros: number,
+  cpuMicros: number,
   disconnected: number,
 })
 

@@ -15,6 +15,8 @@ export interface DevicesReading {
   readonly received: number
   readonly firstMicros: number
   readonly lastMicros: number
+  /** Processor time of all processes so far. */
+  readonly cpuMicros: number
   readonly disconnected: number
 }
 
@@ -70,6 +72,7 @@ export class Devices {
       received: parts.reduce((sum, part) => sum + part.received, 0),
       firstMicros: firsts.length === 0 ? 0 : Math.min(...firsts),
       lastMicros: Math.max(...parts.map((part) => part.lastMicros)),
+      cpuMicros: parts.reduce((sum, part) => sum + part.cpuMicros, 0),
       disconnected: parts.reduce((sum, part) => sum + part.disconnected, 0),
     }
   }

@@ -53,6 +53,8 @@ interface DrainRound {
   readonly drainedPerSecond: number
   /** The server's processor time during it, for each message. */
   readonly cpuMicrosPerMessage: number
+  /** The device's processor time from its connection on, for each message. */
+  readonly deviceCpuMicrosPerMessage: number
   readonly fillPerSecond: number
   /** Messages that were pushed during the order check, beside the backlog. */
   readonly pushedMeanwhile: number
@@ -96,13 +98,17 @@ class Backlog {
     return report.accepted
   }
 
-  /** Connects, waits for everything accepted so far; resolves to the messages per second of `pending`. */
-  async drain(pending: number): Promise<number> {
+  /** Connects, waits for everything accepted so far. */
+  async drain(pending: number): Promise<{ readonly perSecond: number; readonly cpuMicrosPerMessage: number }> {
     const began = nowMicros()
     await this.device.open()
+    const before = await this.device.read()
     await this.device.wait(this.#accepted, QUIET_MS)
-    const { lastMicros } = await this.device.read()
-    return (pending / Math.max(1, lastMicros - began)) * 1e6
+    const { lastMicros, cpuMicros } = await this.device.read()
+    return {
+      perSecond: (pending / Math.max(1, lastMicros - began)) * 1e6,
+      cpuMicrosPerMessage: (cpuMicros - before.cpuMicros) / pending,
+    }
   }
 
   /** Waits for everything accepted so far, then disconnects. */
@@ -164,7 +170,7 @@ async function measure(
 ): Promise<DrainRound> {
   const fillPerSecond = await backlog.fill(options.pending)
   const before = cpuSeconds(server.pid)
-  const drainedPerSecond = await backlog.drain(options.pending)
+  const drained = await backlog.drain(options.pending)
   const cpu = cpuSeconds(server.pid) - before
   await backlog.device.close()
 
@@ -183,8 +189,9 @@ async function measure(
 
   const pushedMeanwhile = await checkOrder(backlog, options)
   return {
-    drainedPerSecond: rounded(drainedPerSecond),
+    drainedPerSecond: rounded(drained.perSecond),
     cpuMicrosPerMessage: rounded((cpu / options.pending) * 1e6, 1),
+    deviceCpuMicrosPerMessage: rounded(drained.cpuMicrosPerMessage, 1),
     fillPerSecond: rounded(fillPerSecond),
     pushedMeanwhile,
     othersAloneMs: alone.summary(),
@@ -219,6 +226,7 @@ export const drain = defineScenario(
       report: {
         medianDrainedPerSecond: median(rounds.map((round) => round.drainedPerSecond)),
         medianCpuMicrosPerMessage: median(rounds.map((round) => round.cpuMicrosPerMessage)),
+        medianDeviceCpuMicrosPerMessage: median(rounds.map((round) => round.deviceCpuMicrosPerMessage)),
         medianP99DifferenceMs: rounded(median(rounds.map((round) => round.p99DifferenceMs)), 3),
         ...verdict,
         rounds,
