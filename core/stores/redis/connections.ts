@@ -29,6 +29,8 @@ export interface ConnectionOptions {
   /** A change is answered when so many replicas have it. */
   readonly wait: number
   readonly allowNoAof: boolean
+  /** False: nothing that was accepted is kept there (a bus of its own), so what would lose it is taken. Default true. */
+  readonly keepsMessages?: boolean
 }
 
 export type Argument = string | Buffer | number
@@ -62,7 +64,11 @@ export class RedisConnections {
     this.#location = options.location
     this.#log = options.log
     this.#wait = options.wait
-    this.#demands = { allowNoAof: options.allowNoAof, cluster: options.location.kind === 'cluster' }
+    this.#demands = {
+      allowNoAof: options.allowNoAof,
+      cluster: options.location.kind === 'cluster',
+      keepsMessages: options.keepsMessages ?? true,
+    }
   }
 
   /** Rejects with StartupError: it cannot be reached, the password is wrong, or it would lose accepted messages. */
@@ -145,9 +151,25 @@ export class RedisConnections {
     return this.#send(name, args, args[0], durable)
   }
 
-  /** Another connection of the same kind, for whoever needs one of its own (subscriptions). It is the caller's to close. */
-  duplicate(): Redis | Cluster {
-    return createClient(this.#location, { done: true })
+  /**
+   * Another connection, not opened yet, to the master that has the slot of `key`: for whoever needs one of its own
+   * (subscriptions). It ends instead of connecting again, and is the caller's to close. Null: nobody has the slot now.
+   */
+  subscriber(key: string): Redis | null {
+    if (this.#client instanceof Redis) {
+      const client = createClient(this.#location, { done: false })
+      return client instanceof Redis ? client : null
+    }
+    const node = this.#nodeOf(key)
+    if (node === null) return null
+    const { host, port } = node.options
+    if (host === undefined || port === undefined) return null
+    return new Redis({ ...commonOptions(this.#location, () => null), host, port })
+  }
+
+  /** Of the URL; a cluster has one. */
+  get database(): number {
+    return this.#location.kind === 'cluster' ? 0 : this.#location.db
   }
 
   /** Waits for what is under way, then ends the connections. Idempotent. */
@@ -279,21 +301,7 @@ export class RedisConnections {
 function createClient(location: RedisLocation, opening: { readonly done: boolean }): Redis | Cluster {
   const retry = (times: number): number | null =>
     opening.done ? Math.min(RETRY_MS.first * times, RETRY_MS.most) : null
-  const common = {
-    lazyConnect: true,
-    ...(location.user === null ? {} : { username: location.user }),
-    ...(location.password === null ? {} : { password: location.password }),
-    ...(location.tls ? { tls: {} } : {}),
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    socketTimeout: SILENCE_MS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy: retry,
-    keepAlive: 10_000,
-    connectionName: 'postrider',
-  } satisfies RedisOptions
+  const common = commonOptions(location, retry)
   const [first] = location.hosts
   switch (location.kind) {
     case 'single':
@@ -324,6 +332,24 @@ function createClient(location: RedisLocation, opening: { readonly done: boolean
     default:
       throw location satisfies never
   }
+}
+
+function commonOptions(location: RedisLocation, retryStrategy: (times: number) => number | null) {
+  return {
+    lazyConnect: true,
+    ...(location.user === null ? {} : { username: location.user }),
+    ...(location.password === null ? {} : { password: location.password }),
+    ...(location.tls ? { tls: {} } : {}),
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    socketTimeout: SILENCE_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy,
+    keepAlive: 10_000,
+    connectionName: 'postrider',
+  } satisfies RedisOptions
 }
 
 function explainConnect(error: unknown): string {

@@ -52,6 +52,8 @@ export function instanceOf(info: ServerInfo): Instance {
 export interface Demands {
   /** Take a server without an append-only file: what it has accepted is gone with its process. */
   readonly allowNoAof: boolean
+  /** Accepted messages are kept there. */
+  readonly keepsMessages: boolean
   readonly cluster: boolean
 }
 
@@ -67,6 +69,7 @@ export function checkServer(info: ServerInfo, where: string, demands: Demands): 
   }
   if (info.cluster && !demands.cluster) refuse('the server is a node of a Redis Cluster; give it as redis+cluster://')
   if (!info.cluster && demands.cluster) refuse('the server is no node of a Redis Cluster; give it as redis://')
+  if (!demands.keepsMessages) return
   if (info.evictionPolicy !== 'noeviction') {
     refuse(
       `maxmemory-policy is ${info.evictionPolicy}, so Redis would drop accepted messages when its memory is used up; set it to noeviction`,

@@ -71,3 +71,8 @@ export const sessionFiltersKey = (client: string): string => `${SESSIONS}:f:${cl
 export const sessionReceivedKey = (client: string): string => `${SESSIONS}:r:${client}`
 /** Sorted set by number: queued messages. */
 export const sessionQueueKey = (client: string): string => `${SESSIONS}:q:${client}`
+
+/** Who is on the bus: sorted set node → until when, hash node → which process. One slot, changed together. */
+export const BUS_NODES_KEYS = ['pr-bus:{nodes}', 'pr-bus:{nodes}:ids'] as const
+/** Pub/sub channel of a node. Channels know no databases, so the name does. */
+export const busChannel = (db: number, node: string): string => `pr-bus:{${node}}:${db}`

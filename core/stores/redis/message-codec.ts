@@ -11,7 +11,7 @@ const HIGH = 1
 const DEDUP_ID = 2
 const ATTRIBUTES = 4
 
-export function encodeBody(m: NewMessage): Buffer {
+export function encodeBody(m: Omit<NewMessage, 'device' | 'ttl'>): Buffer {
   const attributes = m.attributes ?? []
   const texts = [m.contentType, ...attributes.flat()].map((text) => Buffer.from(text))
   const dedupId = m.dedupId === null ? null : Buffer.from(m.dedupId)
@@ -44,7 +44,12 @@ export function encodeBody(m: NewMessage): Buffer {
 export function decodeEntry(seq: number, entry: Buffer): StoredMessage {
   if (entry[0] !== FORMAT) throw new RangeError(`message ${seq} has the unknown format ${entry[0] ?? 'none'}`)
   const expires = entry.readUIntBE(7, 6)
-  let at = HEAD
+  return decodeBody(entry.subarray(HEAD), seq, entry.readUIntBE(1, 6), expires === 0 ? null : expires)
+}
+
+/** The inverse of `encodeBody`, with what stands outside. `entry` must not change afterwards. Throws RangeError. */
+export function decodeBody(entry: Buffer, seq: number, storedAt: number, expiresAt: number | null): StoredMessage {
+  let at = 0
   const flags = entry.readUInt8(at++)
   const text = (): string => {
     const length = entry.readUInt32BE(at)
@@ -62,8 +67,8 @@ export function decodeEntry(seq: number, entry: Buffer): StoredMessage {
   }
   return {
     seq,
-    at: entry.readUIntBE(1, 6),
-    expiresAt: expires === 0 ? null : expires,
+    at: storedAt,
+    expiresAt,
     priority: (flags & HIGH) === 0 ? 'normal' : 'high',
     dedupId,
     contentType,
