@@ -14,6 +14,7 @@ import type { Mailbox, MailboxLimits } from '../core/ports/mailbox.js'
 import type { SessionStore } from '../core/ports/session-store.js'
 import type { Uplink } from '../core/ports/uplink.js'
 import { openLmdbStore } from '../core/stores/lmdb/open.js'
+import type { RedisConnections } from '../core/stores/redis/connections.js'
 import { openRedisStore } from '../core/stores/redis/open.js'
 import { describeLocation, isRedisUrl, parseRedisUrl } from '../core/config/redis-location.js'
 import { requireSecrets } from './secrets.js'
@@ -23,6 +24,8 @@ export interface Store {
   readonly credentials: Credentials
   readonly uplink: Uplink
   readonly sessions: SessionStore
+  /** What the bus may share; null: it is on no Redis. */
+  readonly connections: RedisConnections | null
   /** For the log, without secrets. */
   readonly described: Readonly<Record<string, string | number>>
 }
@@ -60,9 +63,9 @@ async function startRedis({ config, env, log, lifecycle }: StoreParts): Promise<
       }),
     (store) => store.close(),
   )
-  const { mailbox, credentials, uplink, sessions } = opened
+  const { mailbox, credentials, uplink, sessions, connections } = opened
   const store = location === null ? '' : describeLocation(location)
-  return { mailbox, credentials, uplink, sessions, described: { store, redisWait: config.redisWait } }
+  return { mailbox, credentials, uplink, sessions, connections, described: { store, redisWait: config.redisWait } }
 }
 
 async function startFolder(parts: StoreParts): Promise<{ readonly store: Store; readonly folder: string }> {
@@ -84,7 +87,7 @@ async function startFolder(parts: StoreParts): Promise<{ readonly store: Store; 
   )
   const { mailbox, credentials, uplink, sessions } = opened
   const described = { folder, durability: config.durability }
-  return { store: { mailbox, credentials, uplink, sessions, described }, folder }
+  return { store: { mailbox, credentials, uplink, sessions, connections: null, described }, folder }
 }
 
 async function makeFolder(folder: string, where: string): Promise<void> {

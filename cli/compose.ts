@@ -9,7 +9,6 @@ import type { DevicePorts } from '../broker/listeners/create-listeners.js'
 import { UplinkCounters } from '../broker/uplink/uplink-counters.js'
 import { createAdminServer } from '../core/admin/admin-server.js'
 import type { Readiness } from '../core/admin/readiness.js'
-import { createLocalBus, LocalBusCounters } from '../core/bus/local/local-bus.js'
 import type { Clock } from '../core/clock.js'
 import type { Environment } from '../core/config/read-environment.js'
 import type { ServerConfig } from '../core/config/server-options.js'
@@ -25,6 +24,7 @@ import { createCourierHost } from '../courier/create-courier-host.js'
 import { ApiCounters } from '../push-api/counters.js'
 import { createPushApi } from '../push-api/create-push-api.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
+import { startBus } from './compose-bus.js'
 import { DEV_PAGE_PLACES, readDevFiles } from './compose-dev-page.js'
 import { nodeLimits } from './compose-limits.js'
 import { startSecurity } from './compose-security.js'
@@ -36,7 +36,6 @@ import {
   httpMetrics,
   logMetrics,
   brokerMetrics,
-  busMetrics,
   courierMetrics,
   pubsubMetrics,
   queueMetrics,
@@ -94,14 +93,12 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const brokerCounters = new BrokerCounters()
   const pubsubCounters = new PubSubCounters()
   const apiCounters = new ApiCounters()
-  const busCounters = new LocalBusCounters()
   const uplinkCounters = new UplinkCounters()
   metrics.expose([
     ...courierMetrics(courierCounters),
     ...brokerMetrics(brokerCounters),
     ...pubsubMetrics(pubsubCounters),
     ...apiMetrics(apiCounters),
-    ...busMetrics(busCounters),
     ...logMetrics(lines),
   ])
 
@@ -126,12 +123,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const security = await startSecurity({ config, where, env, folder, credentials, log, clock, metrics, lifecycle })
   const { tokens, keyring } = security
 
-  const bus = await lifecycle.step(
-    'bus',
-    () =>
-      createLocalBus({ counters: busCounters, onHandlerError: (err) => log.error({ err }, 'a bus handler failed') }),
-    (opened) => opened.close(),
-  )
+  const bus = await startBus({ config, connections: store.connections, log, metrics, lifecycle })
   metrics.expose(uplinkMetrics(uplinkCounters, uplink))
 
   let broker: Broker | null = null

@@ -5,6 +5,7 @@ import type { BrokerCounters } from '../broker/counters.js'
 import type { PubSubCounters } from '../broker/pubsub/counters.js'
 import type { UplinkCounters } from '../broker/uplink/uplink-counters.js'
 import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
+import type { RedisBusCounters } from '../core/bus/redis/counters.js'
 import type { LineLimit } from '../core/log.js'
 import type { Metric } from '../core/metrics/metrics.js'
 import type { Uplink } from '../core/ports/uplink.js'
@@ -216,6 +217,39 @@ export function busMetrics(b: LocalBusCounters): readonly Metric[] {
       () => b.kicksUnconfirmed,
     ),
     counter('bus_handler_errors_total', 'Bus handlers that failed against their contract', () => b.handlerErrors),
+  ]
+}
+
+/** Of a bus over Redis: those of this process's own nodes, and what goes between processes. */
+export function redisBusMetrics(b: RedisBusCounters): readonly Metric[] {
+  return [
+    ...busMetrics(b.local),
+    counter('bus_notices_sent_total', 'Notices that went to another process', () => b.noticesSent),
+    counter(
+      'bus_notices_unsent_total',
+      'Notices that did not: Redis did not take them, nobody listened, or too much was on its way',
+      () => b.noticesDropped,
+    ),
+    counter('bus_packets_failed_total', 'Publications that failed', () => b.packetsFailed),
+    counter('bus_packets_received_total', 'Packets from other processes', () => b.packetsReceived),
+    counter('bus_gaps_total', 'Times that the number of a packet was missing', () => b.gaps),
+    counter('bus_packets_repeated_total', 'Packets that came twice or too late', () => b.packetsRepeated),
+    counter('bus_packets_newer_total', 'Packets of a newer version, dropped', () => b.packetsNewer),
+    counter('bus_packets_malformed_total', 'Packets that could not be read, dropped', () => b.packetsMalformed),
+    counter('bus_kicks_sent_total', 'Requests to another process to end a connection', () => b.kicksSent),
+    counter(
+      'bus_kicks_sent_unconfirmed_total',
+      'Those of them that were not confirmed in time',
+      () => b.kicksUnconfirmed,
+    ),
+    counter('bus_kicks_refused_total', 'Requests of others beyond what is done at one time', () => b.kicksRefused),
+    counter('bus_subscriptions_lost_total', 'Subscriber connections that ended', () => b.subscriptionsLost),
+    counter(
+      'bus_subscriptions_silent_total',
+      'Those of them that were ended here because nothing was heard',
+      () => b.subscriptionsSilent,
+    ),
+    counter('bus_beats_failed_total', 'Signs of life that could not be given', () => b.beatsFailed),
   ]
 }
 

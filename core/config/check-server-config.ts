@@ -98,6 +98,11 @@ function checkStore(config: ServerConfig, where: Where, name: (key: keyof Server
     if (!redis && where.has(key))
       refuse(`${name(key)}: means something only with a Redis store; give --store redis://…`)
   }
+  if (!redis && config.bus !== undefined) {
+    refuse(
+      `${name('bus')}: a file store is of one process, so there are no other nodes; leave it out, or give --store redis://…`,
+    )
+  }
   if (redis && where.has('durability')) {
     refuse(
       `${name('durability')}: is for a file store; how durable a Redis is, its own settings say (appendfsync), and --redis-wait`,

@@ -112,6 +112,15 @@ export const SERVER_OPTIONS = {
     later: { matches: /^mongodb(?:\+srv)?:/, what: 'a MongoDB store' },
     doc: 'Where everything is kept: a folder of this process alone, made when it is not there; or a Redis 7 ([redis.md](redis.md)). A URL with a password is better given in the environment: flags can be seen by every user of the machine',
   }),
+  bus: optional<string>({
+    type: {
+      placeholder: 'URL',
+      expected: REDIS_URL_RULE,
+      parse: (raw) => (parseRedisUrl(raw) === null ? undefined : raw),
+      format: (url) => url,
+    },
+    doc: 'The Redis 7 over which nodes tell each other of new messages and of taken devices. Not set: the Redis of the store; with a file store, which is of one process, nothing',
+  }),
   redisWait: option<number>({
     type: count({ min: 0, max: 100 }),
     default: 0,
@@ -337,7 +346,6 @@ export const CONFIG_FILE_OPTION = {
 
 /** Settings of the design that this version does not have: refused by name wherever they are given, never ignored. */
 export const LATER_SETTINGS: Readonly<Record<string, string>> = {
-  bus: 'a bus to other nodes',
   'drain-delay': 'a paced drain',
   'drain-rate': 'a paced drain',
   workers: 'more than one worker',

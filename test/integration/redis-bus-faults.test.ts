@@ -11,7 +11,7 @@ import { pause, until } from '../support/road/wait.js'
 const skip = { skip: noRedis }
 
 /** Two processes: `receiver` is the node `a`. */
-async function two(t: Test) {
+async function twoProcesses(t: Test) {
   const server = await startRedis()
   t.teardown(() => server.stop())
   const [sender, receiver] = [await busOf(t, server.url), await busOf(t, server.url)]
@@ -27,7 +27,7 @@ async function subscribers(server: Awaited<ReturnType<typeof startRedis>>): Prom
 }
 
 t.test('redis bus: a subscriber that is killed listens again, and a gap is told at once', skip, async (t) => {
-  const { server, sender, receiver, heard, arrived } = await two(t)
+  const { server, sender, receiver, heard, arrived } = await twoProcesses(t)
   sender.bus.notify('a', [noticeOf(1)])
   await arrived(1)
   const [id = ''] = await subscribers(server)
@@ -43,7 +43,7 @@ t.test('redis bus: a subscriber that is killed listens again, and a gap is told 
 })
 
 t.test('redis bus: a server that is frozen for 5 s is noticed, and a gap is told when it is back', skip, async (t) => {
-  const { server, sender, receiver, heard, arrived } = await two(t)
+  const { server, sender, receiver, heard, arrived } = await twoProcesses(t)
   sender.bus.notify('a', [noticeOf(1)])
   await arrived(1)
   server.signal('SIGSTOP')
@@ -69,7 +69,7 @@ t.test('redis bus: a server that is frozen for 5 s is noticed, and a gap is told
 })
 
 t.test('redis bus: without an answer nothing waits without bound', skip, async (t) => {
-  const { server, sender, heard } = await two(t)
+  const { server, sender, heard } = await twoProcesses(t)
   server.signal('SIGSTOP')
   const large = noticeOf(1, randomBytes(256 * 1024))
   let slowest = 0
@@ -86,7 +86,7 @@ t.test('redis bus: without an answer nothing waits without bound', skip, async (
 })
 
 t.test('redis bus: what the sender could not send is told by a mark when no packet follows', skip, async (t) => {
-  const { server, sender, receiver, heard, arrived } = await two(t)
+  const { server, sender, receiver, heard, arrived } = await twoProcesses(t)
   sender.bus.notify('a', [noticeOf(1)])
   await arrived(1)
   // The sender's connection alone ends: of the clients that subscribe to nothing, the first one after the test's own.
@@ -167,7 +167,7 @@ t.test('redis bus: a packet of a newer version, and one that is none, are droppe
 })
 
 t.test('redis bus: a node that is gone without a word is forgotten, and its name is free', skip, async (t) => {
-  const { server, sender, heard } = await two(t)
+  const { server, sender, heard } = await twoProcesses(t)
   await t.rejects(sender.bus.join('a', heard), { message: /named "a" already/ })
   // As a process that was killed leaves it, a while later.
   await server.admin.zadd('pr-bus:{nodes}', 1, 'b')

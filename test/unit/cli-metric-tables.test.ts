@@ -8,10 +8,12 @@ import {
   courierMetrics,
   pubsubMetrics,
   queueMetrics,
+  redisBusMetrics,
   tlsMetrics,
   uplinkMetrics,
 } from '../../cli/metric-tables.js'
 import { UplinkCounters } from '../../broker/uplink/uplink-counters.js'
+import { RedisBusCounters } from '../../core/bus/redis/counters.js'
 import { LocalBusCounters } from '../../core/bus/local/local-bus.js'
 import { createMetrics, type Metric } from '../../core/metrics/metrics.js'
 import { CertificateCounters } from '../../core/tls/certificates.js'
@@ -69,6 +71,8 @@ void t.test('metrics: every counter of every component is shown, once', async (t
   eachIsShown(t, pubsub, pubsubMetrics(pubsub))
   eachIsShown(t, api, apiMetrics(api))
   eachIsShown(t, bus, busMetrics(bus))
+  const redisBus = new RedisBusCounters()
+  eachIsShown(t, redisBus, redisBusMetrics(redisBus))
   const uplink = new UplinkCounters()
   eachIsShown(t, uplink, uplinkMetrics(uplink, { usage: { count: 0, bytes: 0 } }))
   const tls = new CertificateCounters()
@@ -81,7 +85,7 @@ void t.test('metrics: names are unique and follow the conventions of Prometheus'
     ...brokerMetrics(new BrokerCounters()),
     ...pubsubMetrics(new PubSubCounters()),
     ...apiMetrics(new ApiCounters()),
-    ...busMetrics(new LocalBusCounters()),
+    ...redisBusMetrics(new RedisBusCounters()),
     ...uplinkMetrics(new UplinkCounters(), { usage: { count: 1, bytes: 2 } }),
     ...queueMetrics({ count: 1, bytes: 2, age: () => 1500 }),
     ...tlsMetrics(new CertificateCounters(), { current: MATERIAL }),

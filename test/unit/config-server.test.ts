@@ -185,6 +185,13 @@ void t.test('configuration: what a later version has is refused, wherever it is 
   t.match(outcome(['--store', 'mongodb+srv://h']), /not in this version$/)
 })
 
+void t.test('configuration: a bus of its own is for a store that others share', async (t) => {
+  t.equal(outcome(['--store', 'redis://h', '--bus', 'redis://b']), 'accepted')
+  t.equal(outcome(['--store', 'redis+cluster://h', '--bus', 'redis+sentinel://b/m']), 'accepted')
+  t.match(outcome(['--bus', 'redis://b']), /^78: --bus: a file store is of one process/)
+  t.match(outcome(['--store', 'redis://h', '--bus', 'nats://b']), /^78: --bus.*redis:\/\/host:port/)
+})
+
 void t.test('configuration: where the keys of others are', async (t) => {
   const location = (text: string): unknown => loadServerConfig(['--token-jwks', text], {}).config.tokenJwks
   t.equal(location('https://id.example/keys'), 'https://id.example/keys')
@@ -207,6 +214,7 @@ void t.test('configuration: where the keys of others are', async (t) => {
   t.match(refusal, /^78: --token-jwks: "https:\/\/\[secret\]@id\.example\/keys" cannot be/)
   for (const url of ['redis://user:hush-hush@h/x', 'redis+sentinel://h?sentinelPassword=hush', 'mongodb://u:hush@h'])
     t.match(outcome(['--store', url]), /^78: --store(?!.*hush)/)
+  t.match(outcome(['--store', 'redis://h', '--bus', 'redis://u:hush@h/x']), /^78: --bus(?!.*hush)/)
   t.match(outcome(['--token-jwks', 'k', '--auth', 'none']), /^78: --token-jwks: .*--auth none/)
   t.match(outcome(['--token-issuer', 'x']), /^78: --token-issuer: .*--token-jwks, which is not set$/)
   t.match(outcome(['--token-audience', 'x']), /^78: --token-audience: /)

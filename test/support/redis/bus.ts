@@ -6,7 +6,7 @@ import { createRedisBus } from '../../../core/bus/redis/redis-bus.js'
 import { createLogger } from '../../../core/log.js'
 import type { Bus, BusHandler, Kick, Notice } from '../../../core/ports/bus.js'
 import { RedisConnections } from '../../../core/stores/redis/connections.js'
-import { parseRedisUrl } from '../../../core/stores/redis/redis-location.js'
+import { parseRedisUrl } from '../../../core/config/redis-location.js'
 
 export interface TestBus {
   readonly bus: Bus
