@@ -22,6 +22,18 @@ const HIDDEN_PACKAGES: ReadonlyArray<{ readonly pattern: RegExp; readonly folder
   { pattern: /^(fastify|fastify-plugin|@fastify\/.+)$/, folders: ['push-api/', 'core/admin/'] },
 ]
 
+/**
+ * What the bus over Redis shares with others on purpose: connections, keys and bytes of the store on Redis, and the bus of one
+ * process for the nodes that are its own.
+ */
+const REDIS = 'core/stores/redis'
+const SHARED_BY_THE_REDIS_BUS: ReadonlySet<string> = new Set([
+  ...['connections', 'keys', 'message-codec', 'redis-errors', 'reply', 'script-loader'].map((n) => `${REDIS}/${n}.js`),
+  'core/bus/local/local-bus.js',
+])
+const isShared = (path: string, target: string | null): boolean =>
+  path.startsWith('core/bus/redis/') && target !== null && SHARED_BY_THE_REDIS_BUS.has(target)
+
 const folderOf = (path: string): string => path.split('/')[0] ?? ''
 
 /** Every import of the project: the file, what it names, and the file of the project that it means (or null). */
@@ -58,7 +70,7 @@ await tap.test('repository: only the composition files pick a store or a bus', a
   // A type alone picks nothing, but only the command may know one.
   const wrong = ofProduct.filter(({ path, target, typeOnly }) => {
     const driver = /^core\/(stores|bus)\//.exec(target ?? '')?.[0]
-    if (typeOnly && path.startsWith('cli/')) return false
+    if ((typeOnly && path.startsWith('cli/')) || isShared(path, target)) return false
     return driver !== undefined && !path.startsWith(driver) && !path.startsWith('cli/compose')
   })
   t.same(named(wrong), [])
@@ -69,7 +81,7 @@ await tap.test('repository: a driver does not import another driver', async (t) 
   const wrong = ofProduct.filter(({ path, target }) => {
     const from = driverOf(path)
     const to = driverOf(target ?? '')
-    return from !== undefined && to !== undefined && from !== to
+    return from !== undefined && to !== undefined && from !== to && !isShared(path, target)
   })
   t.same(named(wrong), [])
 })
