@@ -16,6 +16,7 @@ import { TestServer } from '../support/server.js'
 
 const LONG = process.env['CI_LONG'] === '1'
 const NEEDS = { skip: noChromium }
+if (LONG) t.setTimeout(900_000)
 
 interface Rig {
   readonly server: TestServer
@@ -122,7 +123,7 @@ void t.test(
       await phone.has(String(round * 10 + 5))
       t.ok(performance.now() - from < 15_000, 'without the delay')
       // Asked from here: the page's policy lets nothing in it be evaluated.
-    await until('the uplink is stored', async () => (await phone.ask('window.stored')) === round)
+      await until('the uplink is stored', async () => (await phone.ask('window.stored')) === round)
     }
     const sent: unknown[] = []
     for await (const { payload } of backend.uplink()) sent.push(payload)
@@ -143,11 +144,11 @@ void t.test(
   async (t) => {
     const { backend, device } = await rig(t)
     const phone = await device().open()
-    const reloads = LONG ? 50 : 6
-    const count = reloads * 150
+    const reloads = LONG ? 50 : 5
+    const count = reloads * 60
     const pushing = pushAtOnce(backend, 1, count)
     for (let i = 1; i <= reloads; i++) {
-      await phone.has(String(i * 100))
+      await phone.has(String(i * 40))
       await phone.reload()
     }
     await pushing

@@ -5,6 +5,9 @@ import type { Page } from 'playwright-core'
 import { until } from '../broker/node.js'
 import type { TestBrowser } from '../chromium.js'
 
+/** A browser is slow on a machine that has much to do, and each message is on the disk before the next is begun. */
+const PATIENCE_MS = 60_000
+
 export interface Effect {
   readonly seq: number
   readonly attempt: number
@@ -98,7 +101,7 @@ export class BrowserDevice {
 
   async until(what: string, holds: (device: this) => boolean): Promise<this> {
     try {
-      await until(what, () => holds(this))
+      await until(what, () => holds(this), PATIENCE_MS)
     } catch (error) {
       throw new Error(this.describe(), { cause: error })
     }
