@@ -15,11 +15,16 @@ export async function metric(server: TestServer, name: string, label = ''): Prom
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
 }
 
-/** Megabytes of the server that are its own: without the mapped pages of the store. Linux only. */
-export function ownMegabytes(server: TestServer): number {
+const megabytes = (server: TestServer, field: 'RssAnon' | 'VmRSS'): number => {
   const status = readFileSync(`/proc/${server.pid}/status`, 'utf8')
-  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024
 }
+
+/** Megabytes of the server that are its own: without the mapped pages of the store. Linux only. */
+export const ownMegabytes = (server: TestServer): number => megabytes(server, 'RssAnon')
+
+/** All that is in memory, with mapped files. Linux only. */
+export const residentMegabytes = (server: TestServer): number => megabytes(server, 'VmRSS')
 
 /** Latencies in milliseconds. */
 export class Latencies {
