@@ -7,11 +7,12 @@ import { drain } from './scenarios/drain.js'
 import { idle } from './scenarios/idle.js'
 import { latency } from './scenarios/latency.js'
 import { local } from './scenarios/local.js'
+import { redisStore } from './scenarios/redis-store.js'
 import { requests } from './scenarios/requests.js'
 import { traffic } from './scenarios/traffic.js'
 import { uplink } from './scenarios/uplink.js'
 
-const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle, uplink, traffic]
+const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle, uplink, traffic, redisStore]
 
 function help(): string {
   const list = scenarios.map((scenario) => `  ${scenario.name}: ${scenario.summary}\n${scenario.flags}`)
