@@ -65,6 +65,23 @@ t.test('redis keys: the record of a connected device stays', skip, async (t) => 
   t.strictSame(await redis.keys('*{d}*'), [])
 })
 
+t.test('redis keys: what a node that died may have sent is read as redelivered', skip, async (t) => {
+  const { mailbox } = await storeOf(t)
+  const start = await own(mailbox, 'd', 'one')
+  await fill(mailbox, 'd', 2)
+  await mailbox.claim('d', { node: 'another', claimId: 'two' }, { force: true })
+  await push(mailbox, 'd')
+  t.strictSame(outline((await readAll(mailbox, 'd', 'two', start)).entries), ['1*', '2*', '3'])
+  t.equal(await stateOf(mailbox, 'd', 1), 'queued', 'it is not known, so it is not said')
+  await mailbox.release('d', 'two')
+  await mailbox.claim('d', { node: 'third', claimId: 'three' }, { force: true })
+  t.strictSame(
+    outline((await readAll(mailbox, 'd', 'three', start)).entries),
+    ['1*', '2*', '3'],
+    'this one was given back',
+  )
+})
+
 t.test('redis keys: messages whose key went by itself were given up', skip, async (t) => {
   const clock = new FakeClock()
   const { redis, mailbox } = await storeOf(t, { clock })

@@ -5,6 +5,7 @@ import { StartupError } from '../../core/errors.js'
 import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
 import { openRedisStore, type RedisStoreOptions } from '../../core/stores/redis/open.js'
+import { ack, push } from '../conformance/messages.js'
 import { freePort, noRedis, startRedis } from '../support/redis/server.js'
 
 const skip = { skip: noRedis }
@@ -58,6 +59,28 @@ t.test('redis start: a wrong password, or none', skip, async (t) => {
   t.notMatch(wrong, /hush/)
   t.match(await refusal(`redis://127.0.0.1:${port}`), /the server asks for a password$/)
   t.equal(await refusal(`redis://:right@127.0.0.1:${port}`), 'opened')
+})
+
+t.test('redis start: a user of its own, with what docs/redis.md says and no more', skip, async (t) => {
+  const server = await redis(t)
+  const rules = ['on', '>pw', '~pr:*', '~pr-*', '+@all', '-@dangerous', '+info']
+  await server.admin.acl('SETUSER', 'postrider', ...rules)
+  const store = await openRedisStore({
+    url: `redis://postrider:pw@127.0.0.1:${server.port}`,
+    limits: DEFAULT_MAILBOX_LIMITS,
+    log: createLogger({ level: 'silent' }),
+  })
+  t.teardown(() => store.close())
+  const { epoch } = await push(store.mailbox, 'd', { dedupId: 'x', ttl: 60 })
+  t.match(await ack(store.mailbox, 'd', { epoch, seq: 1 }), { counted: true })
+  t.equal((await store.mailbox.list({ after: null, limit: 9 })).devices.length, 1)
+  await store.sessions.write([
+    { kind: 'will', client: 'c', message: { topic: 't', payload: Buffer.from('x'), qos: 1, retain: false } },
+  ])
+  t.match(await store.uplink.append([]), [])
+  await store.credentials.revoke('d', 1, Date.now() + 60_000)
+  await server.admin.acl('SETUSER', 'postrider', '-info')
+  t.match(await refusal(`redis://postrider:pw@127.0.0.1:${server.port}`), /the user may not do what the store needs/)
 })
 
 t.test('redis start: a server before 7', async (t) => {

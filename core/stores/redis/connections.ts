@@ -5,6 +5,7 @@
 
 import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import { OutcomeUnknown, StartupError, StoreUnavailable } from '../../errors.js'
+import { EXIT } from '../../exit-codes.js'
 import type { Logger } from '../../log.js'
 import { checkServer, type Demands, type Instance, instanceOf, parseInfo, shortHash } from './instance.js'
 import { codeOf, messageOf } from './redis-errors.js'
@@ -22,6 +23,13 @@ const CONNECT_TIMEOUT_MS = 2_000
 const RETRY_MS = { first: 50, most: 1_000 }
 const MOST_UNDER_WAY = 50_000
 const MOST_BYTES_UNDER_WAY = 128 * 1024 * 1024
+
+/** What an answer to the first command means. */
+const REFUSED: Readonly<Partial<Record<string, string>>> = {
+  WRONGPASS: 'the user or password is wrong',
+  NOAUTH: 'the server asks for a password',
+  NOPERM: 'the user may not do what the store needs: all commands but the dangerous ones, INFO too, on keys pr:*, pr-*',
+}
 
 export interface ConnectionOptions {
   readonly location: RedisLocation
@@ -90,7 +98,12 @@ export class RedisConnections {
       client.disconnect()
       if (error instanceof StartupError) throw error
       const cause = failure.last ?? error
-      throw new StartupError(`${where}: ${explainConnect(cause)}`, { cause })
+      const known = REFUSED[codeOf(cause)]
+      if (known !== undefined) throw new StartupError(`${where}: ${known}`, { cause })
+      throw new StartupError(`${where}: cannot be reached: ${messageOf(cause)}`, {
+        cause,
+        exitCode: EXIT.unavailable.code,
+      })
     }
     opening.done = true
     connections.#watch()
@@ -350,11 +363,4 @@ function commonOptions(location: RedisLocation, retryStrategy: (times: number) =
     keepAlive: 10_000,
     connectionName: 'postrider',
   } satisfies RedisOptions
-}
-
-function explainConnect(error: unknown): string {
-  const code = codeOf(error)
-  if (code === 'WRONGPASS') return 'the user or password is wrong'
-  if (code === 'NOAUTH') return 'the server asks for a password'
-  return `cannot be reached: ${messageOf(error)}`
 }

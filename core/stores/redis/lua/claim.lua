@@ -19,6 +19,8 @@ if r[CLAIM] ~= ARGV[5] then
     if changed then saveRecord(r) end
     return { 0, r[NODE], r[CLAIM] }
   end
+  -- A node gives its claims back, or flushes before another connection of its own takes the device. This one did neither.
+  if r[CLAIM] ~= '' and r[NODE] ~= ARGV[4] then r[MAYBE_SENT] = r[HEAD] end
   r[NODE], r[CLAIM] = ARGV[4], ARGV[5]
   r[CONNECTED], r[SEEN], r[USED] = now, now, now
   -- Late acks of an earlier claim take no exceptions back.

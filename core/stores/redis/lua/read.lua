@@ -2,7 +2,7 @@
 -- KEYS  deviceKeys
 -- ARGV  now, claim id, epoch and seq of the position, most messages, most bytes
 -- Returns {'not_owner', node, claim} | {'diverged'} |
---   {'page', last seq covered, cursor, head, sent, {epoch, first seq, …}, {from, to, reason, …}, {seq, entry, …}}
+--   {'page', last seq covered, cursor, head, up to where it may have been sent, {epoch, first seq, …}, {from, to, reason, …}, {seq, entry, …}}
 -- flags: allow-oom
 --@include clock
 --@include record
@@ -59,5 +59,5 @@ end)
 if room then upToRange(r[HEAD]) end
 if offWire(r, after + 1, last, true) then changed = true end
 return done({
-  'page', last, r[CURSOR], r[HEAD], r[SENT], r[EPOCHS], flatRanges(r, after, last), entries,
+  'page', last, r[CURSOR], r[HEAD], math.max(r[SENT], r[MAYBE_SENT]), r[EPOCHS], flatRanges(r, after, last), entries,
 })

@@ -16,6 +16,7 @@ local GENERATION, EPOCHS = 23, 24 -- EPOCHS: {epoch, first seq, epoch, first seq
 local NODE, CLAIM, CONNECTED = 25, 26, 27
 local SUBSCRIPTION = 28
 local INDEXED = 29 -- 1: the index of device ids has it
+local MAYBE_SENT = 30 -- up to here a node that died may have put messages on the wire without a word
 
 local K_RECORD, K_MESSAGES, K_EXCEPTIONS, K_EXPIRIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 -- Keys live a little longer than what is in them counts.
@@ -26,7 +27,7 @@ local function newRecord(now, epoch, generation)
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
   return {
     1, now, now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
-    generation, { epoch, 1 }, '', '', 0, '', 0,
+    generation, { epoch, 1 }, '', '', 0, '', 0, 0,
   }
 end
 
