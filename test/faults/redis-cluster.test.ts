@@ -28,9 +28,7 @@ async function start(t: Test) {
 
 const shardOf = (device: string): number => Math.floor((slotOf(deviceRecordKey(device)) * 3) / 16_384)
 
-async function idOf(node: RedisServer): Promise<string> {
-  return String(await node.admin.cluster('MYID'))
-}
+const idOf = (node: RedisServer): Promise<string> => node.admin.cluster('MYID')
 
 /** Moves the slot of `device` to another node, key by key, as an operator's tool does. */
 async function moveSlot({ nodes }: RedisCluster, device: string, step: () => Promise<void>): Promise<void> {
