@@ -87,7 +87,7 @@ export function configurationPage(commands: readonly Command[]): string {
       Object.entries(LATER_SETTINGS).map(([setting, what]) => [code(`--${setting}`), what]),
     ),
     '',
-    'So are `--role api`, `--role broker` and `--store mongodb://…`.',
+    'So is `--store mongodb://…`.',
     '',
     '## The other commands',
     '',

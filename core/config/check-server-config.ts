@@ -17,12 +17,21 @@ function refuse(message: string): never {
 const PLAIN_LISTENERS = ['mqttPort', 'wsPort', 'httpPort', 'adminPort'] as const
 const TLS_LISTENERS = ['mqttsPort', 'wssPort', 'httpsPort'] as const
 
+const DEVICE_LISTENERS: ReadonlySet<string> = new Set(['mqttPort', 'wsPort', 'mqttsPort', 'wssPort'])
+const API_LISTENERS: ReadonlySet<string> = new Set(['httpPort', 'httpsPort'])
+
 /** The settings of the listeners that have a port with this configuration. */
 export function listenersOf(
   config: ServerConfig,
 ): ReadonlyArray<(typeof PLAIN_LISTENERS | typeof TLS_LISTENERS)[number]> {
   const all = config.tlsCert === undefined ? PLAIN_LISTENERS : [...PLAIN_LISTENERS, ...TLS_LISTENERS]
-  return all.filter((key) => config[key] !== null)
+  const { role } = config
+  return all.filter(
+    (key) =>
+      config[key] !== null &&
+      !(role === 'api' && DEVICE_LISTENERS.has(key)) &&
+      !(role === 'broker' && API_LISTENERS.has(key)),
+  )
 }
 
 /**
@@ -73,10 +82,10 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
   checkStore(config, where, name)
   checkTls(config, where, name)
   const listeners = listenersOf(config)
-  if (!listeners.some((key) => DEVICE_LISTENERS.has(key))) {
+  if (config.role !== 'api' && !listeners.some((key) => DEVICE_LISTENERS.has(key))) {
     refuse(`${name('mqttPort')} off and ${name('wsPort')} off: no device could connect; leave one of them on`)
   }
-  if (!listeners.includes('httpPort') && !listeners.includes('httpsPort')) {
+  if (config.role !== 'broker' && !listeners.some((key) => API_LISTENERS.has(key))) {
     refuse(
       `${name('httpPort')} off: nobody could push; leave it on, or turn TLS on (--tls-cert, --tls-key) for --https-port`,
     )
@@ -89,14 +98,17 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
   }
 }
 
-const DEVICE_LISTENERS: ReadonlySet<string> = new Set(['mqttPort', 'wsPort', 'mqttsPort', 'wssPort'])
-
 /** What means something for one kind of store only. */
 function checkStore(config: ServerConfig, where: Where, name: (key: keyof ServerConfig) => string): void {
   const redis = isRedisUrl(config.store)
   for (const key of ['redisWait', 'redisNoAof'] as const) {
     if (!redis && where.has(key))
       refuse(`${name(key)}: means something only with a Redis store; give --store redis://…`)
+  }
+  if (!redis && config.role !== 'all') {
+    refuse(
+      `${name('role')} ${config.role}: a file store is of one process, so no other node could do the rest; use --role all, or give --store redis://…`,
+    )
   }
   if (!redis && config.bus !== undefined) {
     refuse(
@@ -122,10 +134,22 @@ function checkTls(config: ServerConfig, where: Where, name: (key: keyof ServerCo
   if (config.tlsKey === undefined) {
     refuse(`${name('tlsCert')}: the private key of the certificate is missing; give --tls-key`)
   }
-  if (TLS_LISTENERS.every((key) => config[key] === null)) {
-    refuse(`${name('tlsCert')}: ${TLS_LISTENERS.map(name).join(', ')} are all off, nothing would use it`)
+  const listeners: readonly string[] = listenersOf(config)
+  if (!TLS_LISTENERS.some((key) => listeners.includes(key))) {
+    refuse(
+      `${name('tlsCert')}: ${TLS_LISTENERS.filter((key) => config[key] === null)
+        .map((key) => name(key))
+        .join(
+          ', ',
+        )} are off${config.role === 'all' ? '' : `, and role ${config.role} has no other one`}, so nothing would use it`,
+    )
   }
-  if (config.tlsClientCa !== undefined && config.mqttsPort === null && config.wssPort === null) {
+  if (
+    config.tlsClientCa !== undefined &&
+    config.role !== 'api' &&
+    config.mqttsPort === null &&
+    config.wssPort === null
+  ) {
     refuse(
       `${name('tlsClientCa')}: ${name('mqttsPort')} and ${name('wssPort')} are off, so no device could show a certificate`,
     )

@@ -40,11 +40,10 @@ function storePlace(raw: string): string | undefined {
 const proxyRange = (raw: string): string | undefined => (isProxyRange(raw) ? raw : undefined)
 
 export const SERVER_OPTIONS = {
-  role: option<'all'>({
-    type: choice(['all']),
+  role: option<'all' | 'api' | 'broker'>({
+    type: choice(['all', 'api', 'broker']),
     default: 'all',
-    later: { matches: /^(?:api|broker)$/, what: 'a node that is only api or only broker' },
-    doc: 'What this process does: `all` takes pushes and serves devices',
+    doc: 'What this process does: `api` takes pushes, `broker` serves devices, `all` does both. The listeners of the other role are off, whatever their settings say, so that nodes can share a file. With a file store only `all`: it is of one process',
   }),
   host: option<string>({
     type: text('ADDRESS', 'an IP address or a name of this machine'),

@@ -139,7 +139,7 @@ void t.test('configuration: combinations that cannot be', async (t) => {
     [['--tls-key', 'k.pem'], /^78: --tls-key: TLS needs a certificate; give --tls-cert and --tls-key$/],
     [['--tls-client-ca', 'ca.pem'], /^78: --tls-client-ca: TLS needs a certificate/],
     [['--mqtts-port', '8883'], /^78: --mqtts-port: TLS needs a certificate/],
-    [[...TLS, '--mqtts-port=off', '--wss-port=off', '--https-port=off'], /^78: --tls-cert: .* are all off/],
+    [[...TLS, '--mqtts-port=off', '--wss-port=off', '--https-port=off'], /^78: --tls-cert: .* are off, so nothing would use it$/],
     [
       [...TLS, '--tls-client-ca', 'ca.pem', '--mqtts-port=off', '--wss-port=off'],
       /^78: --tls-client-ca: .* no device could show a certificate$/,
@@ -181,8 +181,32 @@ void t.test('configuration: what a later version has is refused, wherever it is 
     t.match(outcome([], { [environmentName(name)]: '1' }), /^78: POSTRIDER_[A-Z_]+: .* not in this version$/)
     t.match(outcome(['--config', join(folder, name)]), new RegExp(`^78: .*: ${name}: .* not in this version$`))
   }
-  t.match(outcome(['--role', 'broker']), /^78: --role broker: .* not in this version$/)
   t.match(outcome(['--store', 'mongodb+srv://h']), /not in this version$/)
+})
+
+void t.test('configuration: a role that its store or its listeners cannot serve is refused', async (t) => {
+  const redis = ['--store', 'redis://h']
+  for (const role of ['api', 'broker']) {
+    t.equal(outcome(['--role', role, ...redis]), 'accepted')
+    t.match(outcome(['--role', role]), new RegExp(`^78: --role ${role}: a file store is of one process`))
+  }
+  t.match(outcome(['--role', 'both', ...redis]), /^78: --role.*one of all, api, broker$/)
+  t.match(outcome(['--role', 'api', '--http-port', 'off', ...redis]), /^78: --http-port off: nobody could push/)
+  t.equal(outcome(['--role', 'broker', '--http-port', 'off', ...redis]), 'accepted')
+  const noDevices = ['--mqtt-port', 'off', '--ws-port', 'off', ...redis]
+  t.match(outcome(['--role', 'broker', ...noDevices]), /no device could connect/)
+  t.equal(outcome(['--role', 'api', ...noDevices]), 'accepted')
+  t.equal(
+    outcome(['--role', 'api', '--mqtt-port', '8080', ...redis]),
+    'accepted',
+    'a listener of the other role is off',
+  )
+  const tls = ['--tls-cert', 'c', '--tls-key', 'k', ...redis]
+  t.equal(outcome(['--role', 'api', ...tls]), 'accepted')
+  t.match(
+    outcome(['--role', 'api', '--https-port', 'off', ...tls]),
+    /^78: --tls-cert: .*role api.*nothing would use it$/,
+  )
 })
 
 void t.test('configuration: a bus of its own is for a store that others share', async (t) => {

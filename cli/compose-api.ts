@@ -1,0 +1,54 @@
+// The composition of what takes pushes.
+
+import { NO_PROXIES } from '../core/net/trusted-proxies.js'
+import { ApiCounters } from '../push-api/counters.js'
+import { createPushApi } from '../push-api/create-push-api.js'
+import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
+import type { DevPage } from '../push-api/routes/dev-page.js'
+import type { NodeParts } from './compose-node.js'
+import { apiMetrics, httpMetrics, queueMetrics } from './metric-tables.js'
+
+export interface ApiParts {
+  /** Ends what ordinary pub/sub keeps of a device that is deleted. */
+  readonly forgetSession: (device: string) => Promise<void>
+  readonly devPage: DevPage | null
+  readonly version: string
+}
+
+/** Starts the REST API. */
+export function startApi(
+  node: NodeParts,
+  parts: ApiParts,
+): Promise<{ readonly http?: number; readonly https?: number }> {
+  const { config, certificates, store, security, limits, metrics, lifecycle } = node
+  const counters = new ApiCounters()
+  const api = createPushApi({
+    ...parts,
+    host: config.host,
+    port: config.httpPort,
+    https: certificates === null || config.httpsPort === null ? null : { port: config.httpsPort, certificates },
+    trustedProxies: node.proxies ?? NO_PROXIES,
+    origins: node.origins,
+    clientCertificates: config.tlsClientCa !== undefined,
+    mailbox: store.mailbox,
+    bus: node.bus,
+    credentials: store.credentials,
+    uplink: store.uplink,
+    keyring: security.keyring,
+    tokens: security.tokens,
+    log: node.clientLog,
+    counters,
+    limits: {
+      ...limits.api,
+      stopTimeoutMs: Math.min(DEFAULT_API_LIMITS.stopTimeoutMs, config.drainDeadline / 2),
+    },
+    clock: node.clock,
+    sockets: limits.sockets,
+  })
+  metrics.expose([...apiMetrics(counters), ...queueMetrics(api.queue), ...httpMetrics(api.connections)])
+  return lifecycle.step(
+    'api',
+    () => node.listening(() => api.start()),
+    () => api.stop(),
+  )
+}
