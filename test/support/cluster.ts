@@ -12,7 +12,7 @@ const SECRETS = {
 export interface Cluster {
   readonly redis: RedisServer
   /** One more node. */
-  node(...flags: string[]): Promise<TestServer>
+  readonly node: (...flags: string[]) => Promise<TestServer>
 }
 
 /** A Redis, ended with the test. */
