@@ -139,7 +139,10 @@ void t.test('configuration: combinations that cannot be', async (t) => {
     [['--tls-key', 'k.pem'], /^78: --tls-key: TLS needs a certificate; give --tls-cert and --tls-key$/],
     [['--tls-client-ca', 'ca.pem'], /^78: --tls-client-ca: TLS needs a certificate/],
     [['--mqtts-port', '8883'], /^78: --mqtts-port: TLS needs a certificate/],
-    [[...TLS, '--mqtts-port=off', '--wss-port=off', '--https-port=off'], /^78: --tls-cert: .* are off, so nothing would use it$/],
+    [
+      [...TLS, '--mqtts-port=off', '--wss-port=off', '--https-port=off'],
+      /^78: --tls-cert: .* are off, so nothing would use it$/,
+    ],
     [
       [...TLS, '--tls-client-ca', 'ca.pem', '--mqtts-port=off', '--wss-port=off'],
       /^78: --tls-client-ca: .* no device could show a certificate$/,
