@@ -8,7 +8,7 @@ import { openRedisStore } from '../../core/stores/redis/open.js'
 import { slotOf } from '../../core/stores/redis/slot.js'
 import { eventually, message, push, range } from '../conformance/messages.js'
 import { type RedisCluster, startCluster } from '../support/redis/cluster.js'
-import { noRedis, type RedisServer } from '../support/redis/server.js'
+import { freePort, noRedis, type RedisServer, startRedis } from '../support/redis/server.js'
 
 const skip = { skip: noRedis }
 
@@ -88,6 +88,49 @@ t.test(
     }
   },
 )
+
+t.test('redis cluster: a replica is promoted: found by itself, and another epoch', skip, async (t) => {
+  const { cluster, store } = await start(t)
+  const [first, master] = cluster.nodes
+  if (first === undefined || master === undefined) throw new RangeError('no nodes')
+  const busPort = await freePort()
+  const replica = await startRedis(['--cluster-enabled', 'yes', '--cluster-port', String(busPort)])
+  t.teardown(() => replica.stop())
+  await first.admin.call('cluster', 'meet', '127.0.0.1', replica.port, busPort)
+  await eventually(
+    async () => ((await replica.admin.cluster('INFO')).includes('cluster_known_nodes:4') ? true : undefined),
+    10_000,
+    'the node is met',
+  )
+  const masterId = await idOf(master)
+  await eventually(
+    async () =>
+      replica.admin.cluster('REPLICATE', masterId).then(
+        () => true,
+        () => undefined,
+      ),
+    10_000,
+    'the node replicates',
+  )
+  const device =
+    range(1, 100)
+      .map((i) => `d${i}`)
+      .find((id) => shardOf(id) === 1) ?? ''
+  const before = await push(store.mailbox, device)
+  await eventually(async () => ((await replica.admin.info('keyspace')).includes('keys=') ? true : undefined), 10_000)
+  await master.kill('SIGKILL')
+  await replica.admin.call('cluster', 'failover', 'takeover')
+  const again = await eventually(
+    async () => {
+      const [result] = await store.mailbox.append([message(device)])
+      return result?.ok === true ? result : undefined
+    },
+    20_000,
+    'the promoted replica serves',
+  )
+  t.equal(again.seq, 2)
+  t.not(again.epoch, before.epoch)
+})
 
 t.test(
   'redis cluster: a shard that is gone fails its devices alone, and comes back as another instance',

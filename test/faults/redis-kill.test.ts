@@ -4,7 +4,7 @@ import t from 'tap'
 import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
 import { openRedisStore } from '../../core/stores/redis/open.js'
-import { accepted, message, range, textOf } from '../conformance/messages.js'
+import { accepted, eventually, message, range, textOf } from '../conformance/messages.js'
 import { noRedis, startRedis } from '../support/redis/server.js'
 
 const ROUNDS = process.env['CI_LONG'] === undefined ? 5 : 40
@@ -65,6 +65,16 @@ t.test(`redis kill: killed ${ROUNDS} times, everything that was answered is ther
   state.stop = true
   await working
 
+  // The last kill may not be over.
+  await eventually(
+    async () =>
+      mailbox.ping().then(
+        () => true,
+        () => undefined,
+      ),
+    10_000,
+    'Redis serves',
+  )
   for (const device of DEVICES) {
     const mine = [...known].filter(([, place]) => place.device === device)
     const info = await mailbox.info(device)

@@ -14,6 +14,8 @@ import { listOf, numberOf, textOf } from './reply.js'
 
 /** How often an append may find that another instance answers, in one call. */
 const STALE_TRIES = 4
+const UNAVAILABLE: AppendResult = { ok: false, code: 'store_unavailable' }
+
 /** Fields of the reply before the first message, and for each. */
 const HEAD = 5
 const FIELDS = 4
@@ -49,6 +51,8 @@ async function appendToDevice(
   device: string,
   items: readonly NewMessage[],
 ): Promise<readonly AppendResult[]> {
+  // Without a look at the messages: an outage must cost little.
+  if (!context.connections.canSend(deviceRecordKey(device))) return items.map(() => UNAVAILABLE)
   try {
     const reply = listOf(await callAppend(context, device, items.flatMap(itemArguments)))
     if (numberOf(reply[4]) === 0) await indexed(index, device)

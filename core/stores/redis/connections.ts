@@ -20,6 +20,7 @@ const SILENCE_MS = 1_800
 /** WAIT holds up what is sent behind it. */
 const WAIT_MS = 700
 const CONNECT_TIMEOUT_MS = 2_000
+const SLOTS_REFRESH_MS = 1_000
 const RETRY_MS = { first: 50, most: 1_000 }
 const MOST_UNDER_WAY = 50_000
 const MOST_BYTES_UNDER_WAY = 128 * 1024 * 1024
@@ -125,6 +126,8 @@ export class RedisConnections {
     const node = this.#nodeOf(key)
     const known = node === null ? undefined : this.#instances.get(node)
     if (known !== undefined) return known
+    // A node that was a replica, or came later, is connected when it is first needed.
+    if (node?.status === 'wait') await node.connect().catch(() => undefined)
     if (node === null || node.status !== 'ready') throw new StoreUnavailable('Redis cannot be reached')
     return this.#learn(node)
   }
@@ -138,7 +141,8 @@ export class RedisConnections {
   /** False: a command on the slot of `key` would fail without being sent. */
   canSend(key: string): boolean {
     const node = this.#nodeOf(key)
-    return !this.#closed && node !== null && this.#instances.has(node) && node.stream.writable
+    if (this.#closed || node === null) return false
+    return node.status === 'wait' || (node.status === 'ready' && node.stream.writable)
   }
 
   /** An append was told STALE: another instance answers than was known. Learns which. */
@@ -340,6 +344,8 @@ function createClient(location: RedisLocation, opening: { readonly done: boolean
         // ioredis would send a command again whose connection was lost, although it may have been carried out.
         retryDelayOnFailover: 0,
         slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
+        // A master that is gone tells nobody where its slots went.
+        slotsRefreshInterval: SLOTS_REFRESH_MS,
       })
     }
     default:
