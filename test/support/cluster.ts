@@ -11,7 +11,7 @@ const SECRETS = {
 
 export interface Cluster {
   readonly redis: RedisServer
-  /** One more node. */
+  /** One more node; `--store` may be given, for a way to the same Redis. */
   readonly node: (...flags: string[]) => Promise<TestServer>
 }
 
@@ -21,7 +21,10 @@ export async function startClusterOn(t: Test, settings: readonly string[] = []):
   t.teardown(() => redis.stop())
   return {
     redis,
-    node: (...flags) => TestServer.start(t, { flags: ['--store', redis.url, ...flags], env: SECRETS }),
+    node(...flags) {
+      const store = flags.includes('--store') ? [] : ['--store', redis.url]
+      return TestServer.start(t, { flags: [...store, ...flags], env: SECRETS })
+    },
   }
 }
 
