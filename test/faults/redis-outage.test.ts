@@ -14,16 +14,14 @@ async function storeOn(
   options: Partial<RedisStoreOptions> = {},
 ): Promise<{ readonly redis: RedisServer; readonly store: RedisStore }> {
   const redis = await startRedis(settings)
+  t.teardown(() => redis.stop())
   const store = await openRedisStore({
     url: redis.url,
     limits: DEFAULT_MAILBOX_LIMITS,
     log: createLogger({ level: 'silent' }),
     ...options,
   })
-  t.teardown(async () => {
-    await store.close()
-    await redis.stop()
-  })
+  t.teardown(() => store.close())
   return { redis, store }
 }
 

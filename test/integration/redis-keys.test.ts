@@ -16,16 +16,14 @@ const skip = { skip: noRedis }
 
 async function storeOf(t: Test, options: Partial<RedisStoreOptions> = {}) {
   const redis = await startRedis()
+  t.teardown(() => redis.stop())
   const store = await openRedisStore({
     url: redis.url,
     limits: DEFAULT_MAILBOX_LIMITS,
     log: createLogger({ level: 'silent' }),
     ...options,
   })
-  t.teardown(async () => {
-    await store.close()
-    await redis.stop()
-  })
+  t.teardown(() => store.close())
   return { redis: redis.admin, store, mailbox: store.mailbox }
 }
 
