@@ -1,9 +1,9 @@
 // `@postrider/sdk` in Node.
 
 import { Client } from './device/client.js'
-import { PostriderError } from './device/errors.js'
 import { readOptions, type ConnectOptions as DeviceOptions } from './device/options.js'
 import { nodePlatform } from './node/platform.js'
+import { readTls } from './node/read-tls.js'
 import type { TlsOptions } from './node/tls-options.js'
 
 export * from './exports.js'
@@ -19,8 +19,7 @@ export interface ConnectOptions extends DeviceOptions {
  * Throws PostriderError `bad_option`.
  */
 export function connect(options: ConnectOptions): Client {
-  const { tls = {}, ...rest }: ConnectOptions = { ...options }
-  if (typeof tls !== 'object' || tls === null) throw new PostriderError('bad_option', 'tls: an object')
-  const platform = nodePlatform(tls)
+  const { tls, ...rest }: ConnectOptions = { ...options }
+  const platform = nodePlatform(readTls(tls))
   return new Client(readOptions(rest, platform.schemes), platform)
 }

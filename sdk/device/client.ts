@@ -7,12 +7,13 @@ import { streamTopic } from '../../protocol/topics.js'
 import { Connector, type InboxFrame } from './connection/connector.js'
 import type { ClientState } from './connection/machine-types.js'
 import { TokenSource } from './connection/token-source.js'
-import { messageOf, PostriderError } from './errors.js'
+import { asStorageError, messageOf, PostriderError } from './errors.js'
 import { EventHub, type ClientEventName, type Listener } from './events.js'
 import { Inbox } from './handling/inbox.js'
 import { MessagePull } from './handling/message-pull.js'
 import { Parking, type ParkedMessage } from './handling/parking.js'
 import { limitedSlots } from './handling/slots.js'
+import { inTime } from './in-time.js'
 import type { Message } from './message.js'
 import { packetLimit, type Settings } from './options.js'
 import type { Platform } from './platform.js'
@@ -65,7 +66,9 @@ export class Client implements AsyncIterable<Message> {
     this.#opened = this.#open()
     this.#opened.then(
       ({ store }) => {
-        if (this.#closing) this.#connector.dispatch({ type: 'close' })
+        // It came too late: nobody else lets go of it.
+        if (this.#ended) void store.close().catch(() => undefined)
+        else if (this.#closing) this.#connector.dispatch({ type: 'close' })
         else this.#connector.start(store.url)
       },
       (error: unknown) => this.#fail(asStorageError(error)),
@@ -141,18 +144,18 @@ export class Client implements AsyncIterable<Message> {
    * reason of the signal.
    */
   async send(channel: string, payload: unknown, options: SendOptions = {}): Promise<void> {
-    const { uplink } = await this.#opened
+    const { uplink } = await this.#loaded()
     await uplink.send(channel, payload, options)
   }
 
   /** The messages that the policy `park` put aside, oldest first. */
   async parked(): Promise<readonly ParkedMessage[]> {
-    return (await this.#opened).parking.list()
+    return (await this.#loaded()).parking.list()
   }
 
   /** Forgets a parked message; false: there is none with this key. */
   async removeParked(key: string): Promise<boolean> {
-    return (await this.#opened).parking.remove(key)
+    return (await this.#loaded()).parking.remove(key)
   }
 
   /** Gives a parked message to the handler (or to `handle`) again, and forgets it when that resolves. Rejects with what it throws. */
@@ -163,7 +166,7 @@ export class Client implements AsyncIterable<Message> {
     const use =
       handle ?? (handler === null ? null : (message: Message) => handler(message, { signal: this.#abort.signal }))
     if (use === null) throw new PostriderError('bad_option', 'handle: a function, as the client has no handler')
-    return (await this.#opened).parking.retry(key, use)
+    return (await this.#loaded()).parking.retry(key, use)
   }
 
   /**
@@ -177,13 +180,15 @@ export class Client implements AsyncIterable<Message> {
 
   /**
    * Ends the client: starts no handler any more, waits for the one that runs (`closeTimeoutMs`), sends the last acknowledgements
-   * and disconnects. Resolves as `closed` does.
+   * and disconnects. A storage that does not answer in `closeTimeoutMs` is given up: `storage_failed`. Resolves as `closed` does.
    */
   close(): Promise<PostriderError | null> {
     this.#pull?.end(null)
     // While the storage is being read there is nothing to end yet.
-    this.#closing = true
     if (this.#parts !== null) this.#connector.dispatch({ type: 'close' })
+    else if (!this.#closing)
+      this.#storageInTime(this.#opened).catch((error: unknown) => this.#fail(asStorageError(error)))
+    this.#closing = true
     return this.closed
   }
 
@@ -233,6 +238,20 @@ export class Client implements AsyncIterable<Message> {
     const parts = { store, inbox, uplink, parking }
     this.#parts = parts
     return parts
+  }
+
+  /** Rejects as `#opened` does, or when the client ends before that. */
+  #loaded(): Promise<Parts> {
+    if (this.#parts !== null) return Promise.resolve(this.#parts)
+    const ended = this.closed.then((error) => Promise.reject(error ?? new PostriderError('closed')))
+    return Promise.race([this.#opened, ended])
+  }
+
+  /** A client that ends waits for no storage without end. */
+  #storageInTime<T>(work: Promise<T>): Promise<T> {
+    const { closeTimeoutMs } = this.#settings
+    const late = (): PostriderError => new PostriderError('storage_failed', `no answer within ${closeTimeoutMs} ms`)
+    return inTime(work, closeTimeoutMs, this.#platform.clock, late)
   }
 
   #newConnector(): Connector {
@@ -361,7 +380,7 @@ export class Client implements AsyncIterable<Message> {
       void parts.inbox.stop()
       this.#abort.abort(error ?? new PostriderError('closed'))
       try {
-        await parts.store.close()
+        await this.#storageInTime(parts.store.close())
       } catch (failure) {
         last ??= asStorageError(failure)
       }
@@ -376,9 +395,3 @@ export class Client implements AsyncIterable<Message> {
 }
 
 const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)))
-
-function asStorageError(error: unknown): PostriderError {
-  return error instanceof PostriderError
-    ? error
-    : new PostriderError('storage_failed', messageOf(error), { cause: error })
-}

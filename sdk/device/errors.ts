@@ -84,3 +84,10 @@ export class PostriderError extends Error {
 
 /** The text of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** What a storage threw. */
+export function asStorageError(error: unknown): PostriderError {
+  return error instanceof PostriderError
+    ? error
+    : new PostriderError('storage_failed', messageOf(error), { cause: error })
+}

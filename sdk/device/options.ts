@@ -58,7 +58,7 @@ export interface ConnectOptions {
   readonly ackTimeoutMs?: number
   /** For `getToken`. Default 30,000. */
   readonly tokenTimeoutMs?: number
-  /** For the running handler when the client is closed. Default 10,000. */
+  /** For the running handler when the client is closed, and for the storage after it. Default 10,000. */
   readonly closeTimeoutMs?: number
   readonly backoff?: Partial<BackoffSettings>
   readonly uplink?: Partial<UplinkSettings>

@@ -1,4 +1,4 @@
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Channel, ChannelHandlers } from '../device/platform.js'
 import { tlsContext } from './tls-context.js'
@@ -15,7 +15,7 @@ export function openSocket(url: URL, tls: TlsOptions, handlers: ChannelHandlers)
   const host = url.hostname.replace(/^\[|\]$/g, '') // an IPv6 address
   const secure = url.protocol === 'mqtts:'
   const socket: Socket = secure
-    ? connectTls({ servername: host, ...tlsContext(tls), host, port })
+    ? connectTls({ ...serverName(host), ...tlsContext(tls), host, port })
     : connectTcp({ host, port })
   socket.setNoDelay(true)
   let error: Error | null = null
@@ -52,6 +52,9 @@ export function openSocket(url: URL, tls: TlsOptions, handlers: ChannelHandlers)
     },
   }
 }
+
+/** The name that the server is asked for. An address is none (RFC 6066, 3); the certificate is held against it all the same. */
+const serverName = (host: string): { readonly servername?: string } => (isIP(host) === 0 ? { servername: host } : {})
 
 /** For the last bytes of a connection to leave. */
 const END_MS = 2_000

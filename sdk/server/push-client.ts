@@ -78,7 +78,7 @@ export class PushClient {
   async pushMany(items: readonly PushItem[], options: CallOptions = {}): Promise<readonly PushOutcome[]> {
     checkCall(options)
     const { signal } = options
-    if (!Array.isArray(items)) throw badOption('items: an array of messages')
+    if (!Array.isArray(items) || !items.every(isObject)) throw badOption('items: an array of messages')
     return Promise.all(
       items.map((item) =>
         this.#queue.push(item, signal).then(
@@ -211,7 +211,11 @@ function devicePath(device: string): string {
   return `/v1/devices/${encodeURIComponent(device)}`
 }
 
-function messagePath({ device, seq, epoch }: Pick<PushResult, 'device' | 'seq' | 'epoch'>): string {
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
+
+function messagePath(place: Pick<PushResult, 'device' | 'seq' | 'epoch'>): string {
+  if (!isObject(place)) throw badOption('place: the answer to a push')
+  const { device, seq, epoch } = place
   if (!Number.isSafeInteger(seq) || seq < 1) throw badOption('seq: an integer from 1')
   if (typeof epoch !== 'string' || epoch === '') throw badOption('epoch: a string, as the push answered it')
   return `${devicePath(device)}/messages/${seq}?epoch=${encodeURIComponent(epoch)}`

@@ -115,6 +115,70 @@ void t.test('SDK client: it can be closed at any moment, and by a signal', async
   t.equal(before.ended, null)
 })
 
+void t.test('SDK client: a platform that throws instead of connecting is an attempt that failed', async (t) => {
+  const rig = new ClientRig({ backoff: { firstMs: 100 } })
+  const { platform } = rig.world
+  const { open } = platform
+  Object.assign(platform, {
+    open: () => {
+      throw new Error('not here')
+    },
+  })
+  await settle()
+  t.match(rig.errors, [{ code: 'connect_failed', message: /not here/ }])
+  t.equal(rig.client.state, 'waiting')
+  Object.assign(platform, { open })
+  await rig.advance(100)
+  await rig.live()
+  t.equal(rig.client.state, 'live')
+})
+
+const hangs = (): Promise<never> => new Promise(() => undefined)
+
+for (const method of ['load', 'write', 'close'] as const) {
+  void t.test(`SDK client: closing does not wait without end for a storage whose ${method} hangs`, async (t) => {
+    const storage = new TestStorage()
+    Object.assign(storage, { [method]: hangs })
+    const rig = new ClientRig({ storage, closeTimeoutMs: 1_000 })
+    if (method === 'load') await settle()
+    else await rig.live()
+    const sent = rig.client.send('c', 'x').then(
+      () => null,
+      (error: unknown) => error,
+    )
+    void rig.client.close()
+    void rig.client.close()
+    await rig.advance(999)
+    t.equal(rig.ended, undefined)
+    await rig.advance(1_001)
+    t.equal(rig.ended?.code, 'storage_failed')
+    t.equal(rig.states.at(-1), 'closed')
+    // Else it was on its way, and the server has it.
+    if (method === 'load') t.match(await sent, { code: 'storage_failed' })
+  })
+}
+
+void t.test('SDK client: a storage that was given up while it was read is let go when it answers', async (t) => {
+  let answer = (): void => undefined
+  let closed = 0
+  const rig = new ClientRig({
+    closeTimeoutMs: 1_000,
+    storage: {
+      load: () => new Promise((resolve) => (answer = () => resolve(new Map()))),
+      write: () => Promise.resolve(),
+      close: () => Promise.resolve(void closed++),
+    },
+  })
+  void rig.client.close()
+  await rig.advance(1_000)
+  t.equal(rig.ended?.code, 'storage_failed')
+  t.equal(closed, 0)
+  answer()
+  await settle()
+  t.equal(closed, 1)
+  t.equal(rig.world.connections.length, 0)
+})
+
 void t.test('SDK client: a storage that fails is the end, whatever fails in it', async (t) => {
   const unreadable = new TestStorage()
   unreadable.fails = new Error('no permission')

@@ -285,6 +285,27 @@ void t.test('SDK machine: a broken stream is mended once by a reconnect', async 
   t.equal(mended.lost().again().on(broken).phase, 'waiting', 'a minute without one mends it')
 })
 
+void t.test('SDK machine: what is no server at one URL does not keep the device from the others', async (t) => {
+  const broken: MachineEvent = { type: 'broken', error: new PostriderError('malformed_frame') }
+  const stranger = (d: Driver): Driver => d.each('opened').on(broken)
+  const failing: MachineEvent = { type: 'lost', error: new PostriderError('connect_failed') }
+
+  const second = stranger(new Driver({ urls: 2, renewable: false }).each('start'))
+  t.equal(second.url, 1, 'the next one is tried at once')
+  t.equal(second.each('opened', 'welcome').phase, 'catching-up')
+
+  const never = new Driver({ urls: 2, renewable: false }).each('start')
+  for (let turn = 0; turn < 10; turn++) {
+    t.equal(never.on(failing).url, 1)
+    t.equal(stranger(never).phase, 'waiting', 'the server may be down')
+    t.equal(never.each('wait-over').url, 0)
+  }
+
+  const alone = new Driver({ urls: 2, renewable: false }).each('start')
+  t.equal(stranger(stranger(alone)).waitMs, 250)
+  t.equal(stranger(stranger(alone.each('wait-over'))).ended, 'stream_broken', 'no URL has a server, twice')
+})
+
 void t.test('SDK machine: closing waits for what runs, and has an end', async (t) => {
   const d = new Driver().live().on({ type: 'close' })
   t.same(d.does, ['clear-timers', 'deadline', 'close'])

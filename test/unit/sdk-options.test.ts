@@ -84,7 +84,23 @@ void t.test('SDK options: a secret in a URL is not in the error', async (t) => {
 })
 
 void t.test('SDK options: Node takes tls beside them, and nothing is done with wrong ones', async (t) => {
-  t.throws(() => Reflect.apply(connect, null, [{ ...GOOD, tls: 7 }]), { code: 'bad_option', message: /tls: an object/ })
+  const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
+    [7, /tls: an object/],
+    [null, /tls: an object/],
+    [[], /tls: an object/],
+    [{ pfx: 'x' }, /tls\.pfx: there is no such option/],
+    [{ ca: 5 }, /tls\.ca: PEM/],
+    [{ ca: ['x', 5] }, /tls\.ca: PEM/],
+    [{ cert: [] }, /tls\.cert: PEM/],
+    [{ key: true }, /tls\.key: PEM/],
+    [{ passphrase: 5 }, /tls\.passphrase: a string/],
+    [{ servername: 5 }, /tls\.servername: a string/],
+    [{ rejectUnauthorized: 0 }, /tls\.rejectUnauthorized: true or false/],
+    [{ cert: 'no PEM', key: 'no PEM' }, /tls: .*PEM/],
+  ]
+  for (const [tls, message] of wrong) {
+    t.throws(() => Reflect.apply(connect, null, [{ ...GOOD, tls }]), { code: 'bad_option', message })
+  }
   t.throws(() => connect({ ...GOOD, urls: 'tcp://a' }), { code: 'bad_option' })
   t.throws(() => Reflect.apply(connect, null, []), { code: 'bad_option' })
   t.throws(() => fileStorage({ folder: '' }), { code: 'bad_option' })

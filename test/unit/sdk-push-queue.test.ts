@@ -2,6 +2,7 @@ import t from 'tap'
 import { readRetryAfter } from '../../sdk/server/http-call.js'
 import { readPushOptions } from '../../sdk/server/options.js'
 import { PushError } from '../../sdk/server/push-error.js'
+import { createPushClient } from '../../sdk/server.js'
 import { settle } from '../support/sdk/handling-rig.js'
 import { accepted, PushRig, refusal } from '../support/sdk/push-rig.js'
 
@@ -322,5 +323,13 @@ void t.test('SDK push: each wrong option or argument is refused by its name', as
     ['a', 1, { deliverAt: 1 }],
   ] as const) {
     await t.rejects(rig.queue.push({ device, payload, ...more }), { code: 'bad_option' })
+  }
+  const client = createPushClient(good)
+  const call = (method: 'pushMany' | 'state' | 'cancel', argument: unknown): Promise<unknown> =>
+    Promise.resolve(Reflect.apply(Reflect.get(client, method), client, [argument]))
+  for (const value of [undefined, null, 'a']) {
+    await t.rejects(call('pushMany', [{ device: 'a', payload: 1 }, value]), { code: 'bad_option', message: /^items: / })
+    await t.rejects(call('state', value), { code: 'bad_option' })
+    await t.rejects(call('cancel', value), { code: 'bad_option' })
   }
 })

@@ -179,16 +179,23 @@ export class Connector {
     // Handlers can be called before the constructor returns; they name the link by this.
     const current: { link: Link | null } = { link: null }
     const mine = (): boolean => current.link === null || current.link === this.#link
-    const link: Link = new Link(url, open, this.#settings.link, clock, {
-      onOpen: () => mine() && this.dispatch({ type: 'opened' }),
-      onRefused: (code) => mine() && this.dispatch({ type: 'refused', code }),
-      onUnsubscribed: () =>
-        mine() && this.dispatch({ type: 'fail', error: new PostriderError('unsupported_server', 'no stream mode') }),
-      onFrame: (topic, payload) => mine() && this.#onFrame(topic, payload),
-      onConfirmed: () => mine() && this.dispatch({ type: 'progress' }),
-      onMalformed: (error) => mine() && this.dispatch({ type: 'broken', error }),
-      onEnd: (error) => mine() && this.dispatch({ type: 'lost', error }),
-    })
+    let link: Link
+    try {
+      link = new Link(url, open, this.#settings.link, clock, {
+        onOpen: () => mine() && this.dispatch({ type: 'opened' }),
+        onRefused: (code) => mine() && this.dispatch({ type: 'refused', code }),
+        onUnsubscribed: () =>
+          mine() && this.dispatch({ type: 'fail', error: new PostriderError('unsupported_server', 'no stream mode') }),
+        onFrame: (topic, payload) => mine() && this.#onFrame(topic, payload),
+        onConfirmed: () => mine() && this.dispatch({ type: 'progress' }),
+        onMalformed: (error) => mine() && this.dispatch({ type: 'broken', error }),
+        onEnd: (error) => mine() && this.dispatch({ type: 'lost', error }),
+      })
+    } catch (error) {
+      // A platform that throws where it should fail: an attempt like any other.
+      this.dispatch({ type: 'lost', error: new PostriderError('connect_failed', messageOf(error), { cause: error }) })
+      return
+    }
     current.link = link
     this.#link = link
   }

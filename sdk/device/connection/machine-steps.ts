@@ -53,7 +53,15 @@ export function forget(machine: Machine, env: Env): Machine {
 export function wait(ended: Machine, ms: number, env: Env, ordered = false): Step {
   const machine = forget(ended, env)
   const broken = machine.broken && !stoodLong(machine, env)
-  const next: Machine = { ...machine, phase: 'waiting', welcomedAt: null, progressed: false, broken, ordered }
+  const next: Machine = {
+    ...machine,
+    phase: 'waiting',
+    welcomedAt: null,
+    progressed: false,
+    broken,
+    ordered,
+    strangers: 0,
+  }
   return stay(next, CLEAR, { do: 'wait', ms })
 }
 
@@ -132,6 +140,17 @@ export function streamBroken(machine: Machine, env: Env, error: PostriderError):
   }
   const step = wait(machine, uniform(0, SOON_MS, env.random), env)
   return after([report(error)], { ...step, machine: { ...step.machine, broken: true } })
+}
+
+/**
+ * What answered is no such server, or a broken one: a proxy or a login page of the network may stand at one URL, and the server
+ * at the next. It is a broken stream when no URL of this turn answered otherwise.
+ */
+export function greetingBroken(machine: Machine, env: Env, error: PostriderError): Step {
+  const { urls } = env.settings
+  const strangers = machine.strangers + 1
+  if (strangers < urls) return attemptFailed({ ...machine, strangers }, env, error)
+  return streamBroken({ ...machine, url: (machine.url + 1) % urls, tried: 0 }, env, error)
 }
 
 const CONNACK_TERMINAL: ReadonlyMap<number, SdkErrorCode> = new Map([

@@ -138,6 +138,8 @@ export interface Machine {
   readonly abandoned: number
   /** The last connection that stood less than `stableMs` ended because the server broke the protocol. */
   readonly broken: boolean
+  /** URLs of this turn behind which something else than a server answered. */
+  readonly strangers: number
   /** The server said how long to wait. */
   readonly ordered: boolean
 }

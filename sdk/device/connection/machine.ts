@@ -32,6 +32,7 @@ import {
   DROP,
   end,
   forget,
+  greetingBroken,
   ignore,
   obey,
   refused,
@@ -66,6 +67,7 @@ export const initialMachine = ({ renewable }: MachineSettings, url = 0): Machine
   progressed: false,
   abandoned: 0,
   broken: false,
+  strangers: 0,
   ordered: false,
 })
 
@@ -232,7 +234,15 @@ const TABLE: Table = {
     refused: (machine, { code }, env) => refused(machine, code, env),
     welcome: (machine, _event, env) =>
       stay(
-        { ...machine, phase: 'catching-up', token: 'held', tried: 0, welcomedAt: env.now, progressed: false },
+        {
+          ...machine,
+          phase: 'catching-up',
+          token: 'held',
+          tried: 0,
+          strangers: 0,
+          welcomedAt: env.now,
+          progressed: false,
+        },
         CLEAR,
         { do: 'remember-url', url: machine.url },
       ),
@@ -240,7 +250,7 @@ const TABLE: Table = {
     progress: ignore,
     lost: (machine, { error }, env) => after([DROP], attemptFailed(abandon(machine), env, error)),
     bye: byeStanding,
-    broken: (machine, { error }, env) => after([DROP], streamBroken(abandon(machine), env, error)),
+    broken: (machine, { error }, env) => after([DROP], greetingBroken(abandon(machine), env, error)),
     'wait-over': ignore,
     deadline: (machine, _event, env) => after([DROP], attemptFailed(abandon(machine), env, timeout())),
     'token-due': ignore,

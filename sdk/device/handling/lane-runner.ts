@@ -7,7 +7,7 @@
 // Only what is recorded is acknowledged, and only on the connection that sent it.
 
 import type { GapFrame } from '../../../protocol/frames/frame-types.js'
-import { messageOf, PostriderError } from '../errors.js'
+import { asStorageError, messageOf, PostriderError } from '../errors.js'
 import type { MessageEntry } from '../log/entry.js'
 import type { Lane } from '../log/lane.js'
 import { Message } from '../message.js'
@@ -363,10 +363,4 @@ export class LaneRunner {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-}
-
-function asStorageError(error: unknown): PostriderError {
-  return error instanceof PostriderError
-    ? error
-    : new PostriderError('storage_failed', messageOf(error), { cause: error })
 }
