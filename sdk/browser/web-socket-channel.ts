@@ -2,6 +2,8 @@ import type { Channel, ChannelHandlers } from '../device/platform.js'
 
 /** The name of MQTT among the subprotocols of WebSocket, [MQTT-6.0.0-3]. */
 const SUBPROTOCOL = 'mqtt'
+/** For the last bytes of a connection to leave. */
+const END_MS = 2_000
 
 export function openWebSocket(url: URL, handlers: ChannelHandlers): Channel {
   let over = false
@@ -18,6 +20,7 @@ export function openWebSocket(url: URL, handlers: ChannelHandlers): Channel {
       write: () => undefined,
       end: () => {
         over = true
+        return Promise.resolve()
       },
       destroy: () => {
         over = true
@@ -55,7 +58,15 @@ export function openWebSocket(url: URL, handlers: ChannelHandlers): Channel {
       // A copy of its own: a view of a larger buffer is sent as just that view.
       if (socket.readyState === WebSocket.OPEN) socket.send(new Uint8Array(bytes))
     },
-    end: close,
+    end() {
+      if (socket.readyState === WebSocket.CLOSED) return Promise.resolve()
+      const closed = new Promise<void>((resolve) => {
+        socket.addEventListener('close', () => resolve())
+        setTimeout(resolve, END_MS)
+      })
+      close()
+      return closed
+    },
     destroy: close,
   }
 }

@@ -23,8 +23,8 @@ export interface ChannelHandlers {
 /** One connection as a stream of bytes. No method throws. */
 export interface Channel {
   write(bytes: Uint8Array): void
-  /** Ends it after what was written has left. */
-  end(): void
+  /** Ends it after what was written has left. Resolves when it is over, or was waited for long enough; never rejects. */
+  end(): Promise<void>
   /** Ends it now. `onEnd` is not called any more. */
   destroy(): void
 }

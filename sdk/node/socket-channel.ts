@@ -40,11 +40,17 @@ export function openSocket(url: URL, tls: TlsOptions, handlers: ChannelHandlers)
     },
     end() {
       over = true
+      if (socket.destroyed) return Promise.resolve()
       // What was written leaves; whoever does not read it is not waited for.
       const kill = setTimeout(() => socket.destroy(), END_MS)
-      kill.unref()
-      socket.once('close', () => clearTimeout(kill))
+      const closed = new Promise<void>((resolve) => {
+        socket.once('close', () => {
+          clearTimeout(kill)
+          resolve()
+        })
+      })
       socket.end(() => socket.destroySoon())
+      return closed
     },
     destroy() {
       over = true

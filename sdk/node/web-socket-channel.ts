@@ -39,8 +39,16 @@ export function openWebSocket(url: URL, tls: TlsOptions, maxBytes: number, handl
     },
     end() {
       over = true
+      if (socket.readyState === WebSocket.CLOSED) return Promise.resolve()
+      const kill = setTimeout(() => socket.terminate(), END_MS)
+      const closed = new Promise<void>((resolve) => {
+        socket.once('close', () => {
+          clearTimeout(kill)
+          resolve()
+        })
+      })
       socket.close(NORMAL)
-      setTimeout(() => socket.terminate(), END_MS).unref()
+      return closed
     },
     destroy() {
       over = true

@@ -134,7 +134,7 @@ export class Connector {
         return
       case 'hang-up':
         if (this.#welcomed) this.#events.flush()
-        this.#leave((link) => link.end())
+        this.#leave((link) => void link.end())
         return
       case 'close':
         void this.#close()
@@ -226,7 +226,10 @@ export class Connector {
   async #close(): Promise<void> {
     await this.#events.stop()
     if (this.#welcomed) this.#events.flush()
-    this.#leave((link) => link.end())
+    // A process that ends when the client is closed takes nothing with it that was on its way.
+    let gone: Promise<void> | null = null
+    this.#leave((link) => (gone = link.end()))
+    await gone
     this.dispatch({ type: 'hung-up' })
   }
 

@@ -149,12 +149,12 @@ export class Link {
     this.#write(encodePingreq())
   }
 
-  /** DISCONNECT, and the end behind everything that was written. */
-  end(): void {
+  /** DISCONNECT, and the end behind everything that was written. Resolves when that has left. */
+  async end(): Promise<void> {
     if (this.#state === 'over') return
     if (this.#state !== 'opening') this.#channel.write(encodeDisconnect())
     this.#stop()
-    this.#channel.end()
+    await this.#channel.end()
   }
 
   /** The end at once. */

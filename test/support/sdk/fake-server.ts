@@ -45,6 +45,7 @@ export class FakeConnection {
     write: (bytes) => void this.#parser.parse(Buffer.from(bytes)),
     end: () => {
       this.over = 'disconnect'
+      return Promise.resolve()
     },
     destroy: () => {
       this.over = this.over === 'no' ? 'cut' : this.over
