@@ -130,11 +130,11 @@ export class Connector {
         this.#greet()
         return
       case 'drop':
-        this.#leave((link) => link.destroy())
+        this.#detach()?.destroy()
         return
       case 'hang-up':
         if (this.#welcomed) this.#events.flush()
-        this.#leave((link) => void link.end())
+        void this.#detach()?.end()
         return
       case 'close':
         void this.#close()
@@ -211,7 +211,8 @@ export class Connector {
     )
   }
 
-  #leave(end: (link: Link) => void): void {
+  /** The link is not ours any more; whoever asked ends it. */
+  #detach(): Link | null {
     const link = this.#link
     this.#link = null
     if (this.#welcomed) {
@@ -219,7 +220,7 @@ export class Connector {
       this.#tokens.unwatch()
       this.#events.disconnected()
     }
-    if (link !== null) end(link)
+    return link
   }
 
   /** Waits for what runs; then the last acks, and the end. A link that is lost meanwhile is not waited for. */
@@ -227,14 +228,12 @@ export class Connector {
     await this.#events.stop()
     if (this.#welcomed) this.#events.flush()
     // A process that ends when the client is closed takes nothing with it that was on its way.
-    let gone: Promise<void> | null = null
-    this.#leave((link) => (gone = link.end()))
-    await gone
+    await this.#detach()?.end()
     this.dispatch({ type: 'hung-up' })
   }
 
   #end(error: PostriderError | null): void {
-    this.#leave((link) => link.destroy())
+    this.#detach()?.destroy()
     this.#unwatchNetwork?.()
     this.#tokens.close()
     this.#events.ended(error)
