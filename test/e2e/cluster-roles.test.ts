@@ -29,6 +29,8 @@ t.test('roles: 1 api and 2 brokers carry messages; each listens for what is its 
   for (const broker of brokers) t.same(portNames(broker), ['admin', 'mqtt', 'ws'])
   for (const server of [api, ...brokers]) t.equal(await readyz(server), 200)
 
+  const idle = await node('--role', 'broker')
+
   const ledger = new RoadLedger()
   const devices = await Promise.all(
     Array.from({ length: 20 }, async (_, i) => {
@@ -49,6 +51,14 @@ t.test('roles: 1 api and 2 brokers carry messages; each listens for what is its 
     t.equal(await metric(broker, 'bus_gaps_total'), 0)
   }
   t.equal(await metric(api, 'bus_notices_unsent_total'), 0)
+  for (const name of [
+    'bus_packets_received_total',
+    'bus_notices_delivered_total',
+    'store_reads_total',
+    'ack_flushes_total',
+  ])
+    t.equal(await metric(idle, name), 0, `${name}: a node does no work for devices that are not its own`)
+  await idle.stop()
   // A delete on the API node ends a connection of a broker.
   const [first] = devices
   const ends = first?.ends ?? 0

@@ -53,7 +53,7 @@ export class Subscription {
       await subscription.#subscribe()
     } catch (error) {
       subscription.close()
-      throw new StoreUnavailable('the bus cannot be reached', { cause: error })
+      throw new StoreUnavailable(`the bus cannot be reached: ${messageOf(error)}`, { cause: error })
     }
     subscription.#tickedAt = options.monotonic()
     subscription.#ticker = setInterval(() => subscription.#tick(), TICK_MS)
