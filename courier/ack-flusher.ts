@@ -44,6 +44,14 @@ export class AckFlusher {
     else this.arm(backoffMs(this.failures, this.services().random))
   }
 
+  /** The store answers other questions again: what it did not take is tried now, and not when the wait is over. */
+  retry(): void {
+    if (this.failures === 0 || this.running || this.list.length === 0) return
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.arm(0)
+  }
+
   /**
    * Resolves when the store has everything that the courier knows, or could not take it. In the second case it is tried
    * again later; whoever claims the device meanwhile may repeat messages, never lose one.

@@ -157,6 +157,7 @@ export class NodeCourierHost implements CourierHost, BusHandler {
     try {
       await services.mailbox.ping()
       services.contact.answered(now)
+      services.flusher.retry()
     } catch (error) {
       services.counters.pingErrors++
       services.log.debug({ err: error }, 'the store does not answer')

@@ -27,6 +27,22 @@ void t.test('courier host: flushes that fail are tried again', async (t) => {
   t.strictSame(device.got, upTo(5))
 })
 
+void t.test(
+  'courier host: acks that a store did not take go out when it answers again, not after the pause',
+  async (t) => {
+    const world = await CourierWorld.open(t)
+    const { host, counters } = await world.host({ unconfirmedMs: 300, tickMs: 20 })
+    await world.connect(host, 'd')
+    world.failing.methods.add('ack')
+    await world.push('d', 5)
+    await until('the pause to be seconds long', () => counters.flushErrors >= 8)
+    world.failing.methods.clear()
+    const from = performance.now()
+    await until('stored', async () => (await world.pending('d')) === 0)
+    t.ok(performance.now() - from < 1_500, `after ${Math.round(performance.now() - from)} ms`)
+  },
+)
+
 void t.test('courier host: acks of a connection that has ended are stored when the store is back', async (t) => {
   const world = await CourierWorld.open(t)
   const { host, counters } = await world.host({ ackDelayMs: 10_000 })
