@@ -3,6 +3,7 @@ import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS, type AppendResult } from '../../core/ports/mailbox.js'
 import { openLmdbStore, type LmdbStore } from '../../core/stores/lmdb/open.js'
 import { FakeClock } from '../support/fake-clock.js'
+import { newMessage, openLmdbRig, turn } from '../support/lmdb-rig.js'
 
 const HOUR = 3600
 const log = createLogger({ level: 'silent' })
@@ -72,4 +73,28 @@ void t.test('lmdb dedup: windows turn over, and ids are forgotten when their tim
     }
     clock.advance(11 * 60_000)
   }
+})
+
+void t.test('lmdb dedup: what a table held two windows ago hides nothing while it is being emptied', async (t) => {
+  const clock = new FakeClock(0)
+  const rig = openLmdbRig(t, { clock, limits: { ...DEFAULT_MAILBOX_LIMITS, dedupWindowSeconds: HOUR } })
+  const again = async (): Promise<unknown> => (await rig.mailbox.append([newMessage('a', 'again')]))[0]
+  const writeOut = async (): Promise<void> => {
+    clock.advance(10_000)
+    rig.engine.tick()
+    await rig.mailbox.ping()
+  }
+  clock.advance(10 * 60_000)
+  t.match(await again(), { ok: true, duplicate: false })
+  await writeOut() // into the table of the first window
+  clock.advance(HOUR * 1000 + 20 * 60_000)
+  t.match(await again(), { ok: true, duplicate: false }, 'its time was over')
+  await writeOut() // into the table of the second window
+  clock.advance(31 * 60_000)
+  const turnsOver = rig.mailbox.append([newMessage('b', 'another')])
+  await turn()
+  const retry = again()
+  await turnsOver
+  t.match(await retry, { ok: true, duplicate: true }, 'while the commit of the third window is under way')
+  await rig.drop()
 })

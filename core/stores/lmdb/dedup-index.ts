@@ -61,8 +61,9 @@ export class DedupIndex {
     if (now - state.dedupAt >= this.#windowMs) return null
     const key = dedupKey(state.number, idHash)
     const newer = this.#read(this.#window, key, idHash)
-    // While the tables hold windows of another length, the younger entry may be in either.
-    if (newer !== null && this.#window >= this.#clearFrom) return newer
+    // While the tables hold windows of another length, the younger entry may be in either. And a table that is being emptied
+    // shows what it held two windows ago until that commit has ended: what is too old in it hides nothing.
+    if (newer !== null && this.#window >= this.#clearFrom && now - newer.at < this.#windowMs) return newer
     const older = this.#read(this.#window - 1, key, idHash)
     return newer === null || (older !== null && older.at > newer.at) ? older : newer
   }

@@ -46,9 +46,14 @@ export class UplinkDedup {
 
   /** The first uplink of the key within a day, stored or about to be. */
   find(key: Buffer, now: number): UplinkDedupEntry | null {
-    const entry =
-      this.#pending.get(key.toString('latin1')) ?? this.#read(this.#day, key) ?? this.#read(this.#day - 1, key)
-    return entry === null || now - entry.at >= UPLINK_DEDUP_MS ? null : entry
+    const young = (entry: UplinkDedupEntry | null | undefined): UplinkDedupEntry | null =>
+      entry !== null && entry !== undefined && now - entry.at < UPLINK_DEDUP_MS ? entry : null
+    // The table of today may show what it held two days ago, until the commit that empties it has ended: that hides nothing.
+    return (
+      young(this.#pending.get(key.toString('latin1'))) ??
+      young(this.#read(this.#day, key)) ??
+      young(this.#read(this.#day - 1, key))
+    )
   }
 
   #read(day: number, key: Buffer): UplinkDedupEntry | null {
