@@ -201,8 +201,9 @@ export class Engine {
   }
 
   #write(group: Group): void {
-    for (const write of group.writes) write()
+    // First: an id that is written goes into the window of now, or it would be forgotten a window too early.
     if (this.dedup.rotate(this.clock.now()) || !this.#dedupWindowStored) this.#writeDedupWindow()
+    for (const write of group.writes) write()
     const journaled = group.journal.changes > 0
     this.#materializer.run(group, this.clock.monotonic(), { all: this.#writeAll, room: this.groups.room })
     let bytes = 0
