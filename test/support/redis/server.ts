@@ -35,13 +35,22 @@ export interface RedisServer {
 
 const SETTINGS = ['--save', '', '--bind', '127.0.0.1', '--enable-debug-command', 'yes', '--daemonize', 'no']
 
+/** The system gives ports from 32,768 on to connections, also between the look and the use of a port. */
+const FIRST_PORT = 12_000
+const LAST_PORT = 32_000
+
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT))
+    const probe = createServer().listen(port, '127.0.0.1')
+    const free = await once(probe, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!free) continue
+    await new Promise((resolve) => probe.close(resolve))
+    return port
+  }
 }
 
 /** `settings` go behind the ones that every test has: append-only file on, flushed every second. */
@@ -94,7 +103,13 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
     await kill('SIGKILL')
     rmSync(folder, { recursive: true, force: true })
   }
-  await start()
+  try {
+    await start()
+  } catch (error) {
+    // Nothing stays that would keep the process waiting.
+    await stop()
+    throw error
+  }
   return {
     port,
     url: `redis://127.0.0.1:${port}`,
