@@ -7,12 +7,13 @@ import { drain } from './scenarios/drain.js'
 import { idle } from './scenarios/idle.js'
 import { latency } from './scenarios/latency.js'
 import { local } from './scenarios/local.js'
+import { redis } from './scenarios/redis.js'
 import { redisStore } from './scenarios/redis-store.js'
 import { requests } from './scenarios/requests.js'
 import { traffic } from './scenarios/traffic.js'
 import { uplink } from './scenarios/uplink.js'
 
-const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle, uplink, traffic, redisStore]
+const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle, uplink, traffic, redis, redisStore]
 
 function help(): string {
   const list = scenarios.map((scenario) => `  ${scenario.name}: ${scenario.summary}\n${scenario.flags}`)

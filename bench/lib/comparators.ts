@@ -30,6 +30,13 @@ export async function startBareAedes(scope: Scope): Promise<ServerProcess & { po
   return { ...server, port: mqttReady(line, 'ready').ports.mqtt }
 }
 
+/** Aedes with aedes-persistence-redis and mqemitter-redis, as their documentation starts them. */
+export async function startStockAedes(scope: Scope, redisPort: number): Promise<ServerProcess & { port: number }> {
+  const server = startComparator(scope, 'stock-aedes.ts', [String(redisPort)])
+  const line: unknown = JSON.parse(await server.firstLine(READY_MS))
+  return { ...server, port: mqttReady(line, 'ready').ports.mqtt }
+}
+
 /** Quantiles of paced puts, each flushed; milliseconds. */
 export async function runPutFlush(
   scope: Scope,

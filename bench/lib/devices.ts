@@ -37,6 +37,10 @@ export class Devices {
     this.#workers = orders.map(() => new Worker(scope, './device-worker.ts'))
   }
 
+  get pids(): readonly number[] {
+    return this.#workers.map((worker) => worker.pid)
+  }
+
   /** Connects and subscribes all; throws when one could not. */
   async open(): Promise<void> {
     const opened = await Promise.all(

@@ -19,6 +19,10 @@ export class Producer {
     this.#begun.catch(ignore)
   }
 
+  get pid(): number {
+    return this.#worker.pid
+  }
+
   /** Sends all messages of the order; resolves when the last one is answered. */
   async send(order: ProducerOrder): Promise<ProducerReport> {
     await this.#begun

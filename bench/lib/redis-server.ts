@@ -6,6 +6,7 @@ import type { Scope } from './scope.js'
 
 export interface BenchRedis {
   readonly url: string
+  readonly port: number
   readonly pid: number
   readonly admin: Redis
 }
@@ -27,5 +28,5 @@ export async function startRedis(scope: Scope, settings: readonly string[]): Pro
   admin.on('error', () => undefined)
   scope.defer(() => admin.disconnect())
   await Promise.race([admin.ping(), server.failed])
-  return { url: `redis://127.0.0.1:${port}`, pid: server.pid, admin }
+  return { url: `redis://127.0.0.1:${port}`, port, pid: server.pid, admin }
 }

@@ -21,6 +21,8 @@ export interface RoundResult extends Verdict {
   readonly rssPerConnectionBytes: number
   /** Of the server process, user and system, from the first message to the last delivery. */
   readonly cpuSecondsPer100kMessages: number
+  /** CPU of every process in the same time, microseconds a message: the server, what is beside it, and the load generator. */
+  readonly cpuMicrosEach: Readonly<Record<string, number>>
   readonly disconnected: number
   /** What the server said to the first message that it refused or left open. */
   readonly firstError: string | null
@@ -29,11 +31,15 @@ export interface RoundResult extends Verdict {
 export interface RoundSetup {
   /** The server process. */
   readonly pid: number
+  /** Other processes that the system consists of, by name. */
+  readonly beside?: Readonly<Record<string, number>>
   readonly devices: DevicesOptions
   readonly order: ProducerOrder
   /** The devices connect when all is accepted, instead of before. */
   readonly late?: boolean
 }
+
+const cpuOf = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
 
 /** Runs in `scope`, which then owns the worker processes. */
 export async function measureRound(scope: Scope, setup: RoundSetup): Promise<RoundResult> {
@@ -46,10 +52,17 @@ export async function measureRound(scope: Scope, setup: RoundSetup): Promise<Rou
   await devices.open()
   await delay(SETTLE_MS)
   const rssPerConnection = (residentBytes(pid) - rssBefore) / setup.devices.count
-  const cpuBefore = cpuSeconds(pid)
+  const processes: ReadonlyArray<readonly [string, readonly number[]]> = [
+    ['server', [pid]],
+    ...Object.entries(setup.beside ?? {}).map(([name, other]) => [name, [other]] as const),
+    ['devices', devices.pids],
+    ['producer', [producer.pid]],
+  ]
+  const cpuBefore = processes.map(([, pids]) => cpuOf(pids))
   const report = early ?? (await producer.send(order))
   await devices.wait(report.accepted, QUIET_MS)
-  const cpu = cpuSeconds(pid) - cpuBefore
+  const cpu = processes.map(([, pids], i) => cpuOf(pids) - (cpuBefore[i] ?? 0))
+  const each = 1 / Math.max(1, report.accepted)
   const [reading, received, sent] = await Promise.all([devices.read(), devices.summaries(), producer.summary()])
   await devices.close()
   const verdict = judge([sent], received)
@@ -59,7 +72,8 @@ export async function measureRound(scope: Scope, setup: RoundSetup): Promise<Rou
     deliveredPerSecond: rounded(seconds > 0 ? verdict.delivered / seconds : 0),
     endToEndMs: reading.latencies.summary(),
     rssPerConnectionBytes: rounded(rssPerConnection),
-    cpuSecondsPer100kMessages: rounded((cpu / Math.max(1, report.accepted)) * 1e5, 3),
+    cpuSecondsPer100kMessages: rounded((cpu[0] ?? 0) * each * 1e5, 3),
+    cpuMicrosEach: Object.fromEntries(processes.map(([name], i) => [name, rounded((cpu[i] ?? 0) * each * 1e6, 1)])),
     ...verdict,
     disconnected: reading.disconnected,
     firstError: report.firstError,

@@ -1,8 +1,27 @@
 // How the load reaches each system under test: the product by HTTP and inbox topics, a plain broker by MQTT.
 import type { DevicesOptions } from './devices.js'
-import type { Mosquitto } from './mosquitto.js'
 import type { ProducerOrder } from './producer-protocol.js'
 import type { Postrider } from './server.js'
+
+/** A plain broker, wherever it listens. */
+export interface PlainBroker {
+  readonly host: string
+  readonly port: number
+}
+
+/** Where devices of the product connect. */
+export interface DeviceDoor {
+  readonly host: string
+  readonly ports: { readonly mqtt: number }
+  readonly tokenSecret: string
+}
+
+/** Where the product takes pushes. */
+export interface PushDoor {
+  readonly host: string
+  readonly ports: { readonly http: number }
+  readonly apiKey: string
+}
 
 export interface LoadShape {
   readonly devices: number
@@ -25,7 +44,7 @@ export interface HttpShape {
 
 /** Devices of the product: in plain mode, or in stream mode with this window, bare or with the SDK. */
 export function postriderDevices(
-  server: Postrider,
+  server: DeviceDoor,
   shape: LoadShape,
   first = 0,
   streamWindow: number | null = null,
@@ -48,7 +67,7 @@ export function postriderDevices(
 }
 
 /** Pushes to the product. */
-export function postriderOrder(server: Postrider, shape: LoadShape, http: HttpShape, first = 0): ProducerOrder {
+export function postriderOrder(server: PushDoor, shape: LoadShape, http: HttpShape, first = 0): ProducerOrder {
   return httpOrder({ host: server.host, port: server.ports.http, apiKey: server.apiKey }, shape, http, first)
 }
 
@@ -77,7 +96,7 @@ export function httpOrder(
 }
 
 /** Persistent sessions of a plain broker. */
-export function brokerDevices(broker: Mosquitto, shape: LoadShape): DevicesOptions {
+export function brokerDevices(broker: PlainBroker, shape: LoadShape): DevicesOptions {
   return {
     host: broker.host,
     port: broker.port,
@@ -95,7 +114,7 @@ export function brokerDevices(broker: Mosquitto, shape: LoadShape): DevicesOptio
 }
 
 /** MQTT publishers to a plain broker. */
-export function brokerOrder(broker: Mosquitto, shape: LoadShape, publishers: number, window: number): ProducerOrder {
+export function brokerOrder(broker: PlainBroker, shape: LoadShape, publishers: number, window: number): ProducerOrder {
   return {
     via: 'mqtt',
     host: broker.host,

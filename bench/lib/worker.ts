@@ -29,6 +29,10 @@ export class Worker {
     scope.defer(() => this.stop())
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
   /** Calls the worker; rejects when the call fails or the worker ends. */
   async call<T>(name: string, argument: unknown, decode: Decoder<T>): Promise<T> {
     const id = ++this.#calls
