@@ -18,6 +18,7 @@ import type { Keyring } from '../core/security/api-keys.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import type { AllowedOrigins } from '../core/net/origins.js'
 import type { Certificates } from '../core/tls/certificates.js'
+import { AnswerDeadlines } from './answer-deadlines.js'
 import { createAuthenticator } from './auth.js'
 import { ApiCounters } from './counters.js'
 import { registerCors } from './cors.js'
@@ -115,6 +116,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
       limits,
       counters,
       queue,
+      deadlines: new AnswerDeadlines(limits.appendTimeoutMs, clock),
       forgetSession: options.forgetSession ?? (() => Promise.resolve()),
       keyring: {
         forget(id) {

@@ -2,7 +2,6 @@ import { messageSize, type NewMessage } from '../../core/model/message.js'
 import { PostriderError } from '../../core/errors.js'
 import type { Notice } from '../../core/ports/bus.js'
 import type { AppendAccepted, AppendRefused, AppendResult, Claim } from '../../core/ports/mailbox.js'
-import type { Ticket } from '../overload.js'
 import type { Refusal } from '../problem.js'
 import type { ServiceContext } from './context.js'
 
@@ -20,36 +19,32 @@ export function append(context: ServiceContext, messages: readonly NewMessage[])
   if (messages.length === 0) return Promise.resolve([])
   let bytes = 0
   for (const message of messages) bytes += messageSize(message)
-  const stored = store(context, messages, context.queue.enter(messages.length, bytes))
+  const ticket = context.queue.enter(messages.length, bytes)
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(messages.map(() => UNKNOWN)), context.limits.appendTimeoutMs)
-    void stored.then((results) => {
-      clearTimeout(timer)
+    const waiting = context.deadlines.enter(() => resolve(messages.map(() => UNKNOWN)))
+    const answer = (results: readonly AppendResult[]): void => {
+      context.queue.leave(ticket)
+      context.deadlines.leave(waiting)
       resolve(results)
-    })
+    }
+    store(context, messages).then(answer, (error: unknown) => answer(refuseAll(context, messages, error)))
   })
 }
 
-/** Never rejects. An error of the program counts as an unknown outcome: the store may have been changed before it. */
-async function store(
-  context: ServiceContext,
-  messages: readonly NewMessage[],
-  ticket: Ticket,
-): Promise<readonly AppendResult[]> {
-  try {
-    const results = await context.mailbox.append(messages)
-    announce(context, messages, results)
-    return results
-  } catch (error) {
-    const refused = error instanceof PostriderError && error.code === 'store_unavailable' ? UNAVAILABLE : UNKNOWN
-    if (!(error instanceof PostriderError)) {
-      context.counters.internalErrors++
-      context.log.error({ err: error }, 'an append failed in an unforeseen way')
-    }
-    return messages.map(() => refused)
-  } finally {
-    context.queue.leave(ticket)
+async function store(context: ServiceContext, messages: readonly NewMessage[]): Promise<readonly AppendResult[]> {
+  const results = await context.mailbox.append(messages)
+  announce(context, messages, results)
+  return results
+}
+
+/** An error of the program counts as an unknown outcome: the store may have been changed before it. */
+function refuseAll(context: ServiceContext, messages: readonly NewMessage[], error: unknown): readonly AppendResult[] {
+  const refused = error instanceof PostriderError && error.code === 'store_unavailable' ? UNAVAILABLE : UNKNOWN
+  if (!(error instanceof PostriderError)) {
+    context.counters.internalErrors++
+    context.log.error({ err: error }, 'an append failed in an unforeseen way')
   }
+  return messages.map(() => refused)
 }
 
 /** One frame for each node that owns a device of the request; every device's messages in the order of their seqs. */

@@ -6,6 +6,7 @@ import type { Mailbox } from '../../core/ports/mailbox.js'
 import type { Uplink } from '../../core/ports/uplink.js'
 import type { Keyring } from '../../core/security/api-keys.js'
 import type { DeviceTokens } from '../../core/security/device-tokens.js'
+import type { AnswerDeadlines } from '../answer-deadlines.js'
 import type { ApiCounters } from '../counters.js'
 import type { ApiLimits } from '../limits.js'
 import type { AppendQueue } from '../overload.js'
@@ -28,4 +29,6 @@ export interface ServiceContext {
   readonly limits: ApiLimits
   readonly counters: ApiCounters
   readonly queue: AppendQueue
+  /** When requests that wait for the store are answered all the same. */
+  readonly deadlines: AnswerDeadlines
 }
