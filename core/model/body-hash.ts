@@ -7,8 +7,8 @@ const SEPARATOR = String.fromCharCode(0)
 const digest = (data: string | Buffer): Buffer => Buffer.from(hash('sha256', data, 'binary').slice(0, 16), 'latin1')
 
 /**
- * What makes two messages with one dedup id the same: payload bytes, content type, attributes sorted by key, ttl and
- * priority. 16 bytes (SHA-256, cut). Fields that a later version adds are appended only when set, so that hashes of messages
+ * What makes two messages with one dedup id the same: payload bytes, content type, attributes sorted by key, ttl, priority and
+ * receipt. 16 bytes (SHA-256, cut). Fields that a later version adds are appended only when set, so that hashes of messages
  * without them stay what they are.
  */
 export function bodyHash(m: NewMessage): Buffer {
@@ -18,6 +18,8 @@ export function bodyHash(m: NewMessage): Buffer {
   if (m.attributes !== null) {
     for (const [key, value] of m.attributes) head += `${SEPARATOR}${key.length}:${key}${value.length}:${value}`
   }
+  // No attribute begins so: they begin with a length.
+  if (m.receipt === true) head += `${SEPARATOR}receipt`
   const prefix = Buffer.byteLength(head)
   const bytes = Buffer.allocUnsafe(prefix + 1 + m.payload.byteLength)
   bytes.write(head, 0)

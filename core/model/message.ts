@@ -19,6 +19,8 @@ export interface NewMessage {
   /** Seconds; null: lives as long as the retention. */
   readonly ttl: number | null
   readonly priority: Priority
+  /** The backend is told when the device has handled it (the event `message.handled`). Default false. */
+  readonly receipt?: boolean
 }
 
 /** A message in a log. Times are integer milliseconds UTC, by the store's clock. */
@@ -31,6 +33,8 @@ export interface StoredMessage {
   readonly contentType: string
   readonly attributes: Attributes | null
   readonly payload: Uint8Array
+  /** See NewMessage. */
+  readonly receipt?: boolean
 }
 
 /**

@@ -83,6 +83,9 @@ export interface Uplink {
   /** A page, in order of storage. Null: `after` is not an id of this kind of store. */
   read(query: UplinkQuery): Promise<UplinkPage | null>
 
+  /** The `after` with which nothing is read that is there now; null: nothing is. */
+  end(): Promise<string | null>
+
   readonly usage: UplinkUsage
 
   /** Waits for what is under way, then refuses every call. Idempotent. */

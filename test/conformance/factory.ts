@@ -3,13 +3,16 @@
 import type { Test } from 'tap'
 import type { Clock } from '../../core/clock.js'
 import type { Credentials } from '../../core/ports/credentials.js'
+import type { EventLimits, EventLog } from '../../core/ports/event-log.js'
 import type { Mailbox, MailboxLimits } from '../../core/ports/mailbox.js'
 import type { SessionStore } from '../../core/ports/session-store.js'
 import type { Uplink, UplinkLimits } from '../../core/ports/uplink.js'
+import type { WebhookStore } from '../../core/ports/webhook-store.js'
 
 export interface StoreOptions {
   readonly limits?: Partial<MailboxLimits>
   readonly uplinkLimits?: Partial<UplinkLimits>
+  readonly eventLimits?: Partial<EventLimits>
   /** The store's clock; drivers without `supports.clock` ignore it. Default: the system's. */
   readonly clock?: Clock
 }
@@ -51,12 +54,27 @@ export interface StoreFactory {
   open(t: Test, options: StoreOptions): Promise<StoreHandle>
 }
 
+/** A store that records events. */
+export interface EventStoreHandle extends StoreHandle {
+  readonly events: EventLog
+  readonly webhooks: WebhookStore
+}
+
+export interface EventStoreFactory extends StoreFactory {
+  open(t: Test, options: StoreOptions): Promise<EventStoreHandle>
+}
+
 /** Options of a subtest that needs `supports[what]`. */
 export function needs(...supports: readonly Support[]): { readonly skip: string | false } {
   return { skip: supports.find((support) => support !== true) ?? false }
 }
 
 /** A store for one test, closed with it. */
+export async function openStore<F extends StoreFactory>(
+  t: Test,
+  factory: F,
+  options?: StoreOptions,
+): Promise<Awaited<ReturnType<F['open']>>>
 export async function openStore(t: Test, factory: StoreFactory, options: StoreOptions = {}): Promise<StoreHandle> {
   const store = await factory.open(t, options)
   t.teardown(() => store.close())

@@ -7,10 +7,10 @@ import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
 import { LMDB_FORMAT, newGeneration, openLmdbStore } from '../../core/stores/lmdb/open.js'
 import { metaKey, openTables } from '../../core/stores/lmdb/tables.js'
-import type { StoreFactory, StoreHandle, StoreOptions } from '../conformance/factory.js'
+import type { EventStoreFactory, EventStoreHandle, StoreOptions } from '../conformance/factory.js'
 
 /** Real LMDB stores in temporary folders. */
-export function lmdbFactory(durability: 'disk' | 'process'): StoreFactory {
+export function lmdbFactory(durability: 'disk' | 'process'): EventStoreFactory {
   return {
     name: `lmdb, durability ${durability}`,
     supports: {
@@ -23,13 +23,21 @@ export function lmdbFactory(durability: 'disk' | 'process'): StoreFactory {
   }
 }
 
-async function openInTemporaryFolder(durability: 'disk' | 'process', options: StoreOptions): Promise<StoreHandle> {
+async function openInTemporaryFolder(durability: 'disk' | 'process', options: StoreOptions): Promise<EventStoreHandle> {
   const path = await mkdtemp(join(tmpdir(), 'postrider-lmdb-'))
   const limits = { ...DEFAULT_MAILBOX_LIMITS, ...options.limits }
   const log = createLogger({ level: 'silent' })
-  const { clock, uplinkLimits = {} } = options
+  const { clock, uplinkLimits = {}, eventLimits = {} } = options
   const openStore = () =>
-    openLmdbStore({ path, durability, limits, uplinkLimits, log, ...(clock === undefined ? {} : { clock }) })
+    openLmdbStore({
+      path,
+      durability,
+      limits,
+      uplinkLimits,
+      eventLimits,
+      log,
+      ...(clock === undefined ? {} : { clock }),
+    })
   let store = await openStore()
   return {
     get mailbox() {
@@ -43,6 +51,12 @@ async function openInTemporaryFolder(durability: 'disk' | 'process', options: St
     },
     get uplink() {
       return store.uplink
+    },
+    get events() {
+      return store.events
+    },
+    get webhooks() {
+      return store.webhooks
     },
     async reopen() {
       await store.close()

@@ -67,6 +67,10 @@ export function createReferenceUplink(state: ReferenceUplinkState, clock: Clock,
       const full = new Set<string>()
       return items.map((item) => append(item, full))
     },
+    async end() {
+      check()
+      return state.log.at(-1)?.id ?? null
+    },
     async read({ after, limit, maxBytes }) {
       check()
       if (after !== null && !/^[0-9]{12}$/.test(after)) return null

@@ -9,6 +9,7 @@ import { decodeRecord, encodeRecord } from '../../core/stores/lmdb/record-codec.
 function state(): InboxState {
   const made = new InboxState('phone-1', 7, 1_000, 'epoch', 'generation')
   Object.assign(made, { head: 9, cursor: 3, sent: 5, received: 4, exceptionsFloor: 2, pending: 6, usedAt: 2_000 })
+  Object.assign(made, { receiptUpTo: 8, toldOfflineAt: 3_000 })
   return made
 }
 
@@ -19,13 +20,27 @@ function asFormat1(bytes: Buffer, at: number): Buffer {
   return old
 }
 
+/** A record of format 2 has not the two fields at the end. */
+function asFormat2(record: Buffer): Buffer {
+  const old = Buffer.from(record.subarray(0, -12))
+  old[0] = 2
+  return old
+}
+
 void t.test('lmdb formats: a record of format 1 is read, nothing in it counts as received', async (t) => {
   const bytes = encodeRecord(new ByteWriter(), state(), 12)
   const fields = { head: 9, cursor: 3, sent: 5, exceptionsFloor: 2, pending: 6, usedAt: 2_000, recordGroup: 12 }
   t.match(decodeRecord('phone-1', bytes), { ...fields, received: 4 })
   const received = 1 + 10 * 6
   t.equal(bytes.readUIntBE(received, 6), 4, 'where it stands')
-  t.match(decodeRecord('phone-1', asFormat1(bytes, received)), { ...fields, received: 0 })
+  t.match(decodeRecord('phone-1', asFormat1(asFormat2(bytes), received)), { ...fields, received: 0 })
+})
+
+void t.test('lmdb formats: a record of format 2 is read, no message of it has a receipt', async (t) => {
+  const bytes = encodeRecord(new ByteWriter(), state(), 12)
+  const fields = { head: 9, cursor: 3, received: 4 }
+  t.match(decodeRecord('phone-1', bytes), { ...fields, receiptUpTo: 8, toldOfflineAt: 3_000 })
+  t.match(decodeRecord('phone-1', asFormat2(bytes)), { ...fields, receiptUpTo: 0, toldOfflineAt: 0 })
 })
 
 void t.test('lmdb formats: an ack in a journal of format 1 is read', async (t) => {
@@ -40,7 +55,7 @@ void t.test('lmdb formats: an ack in a journal of format 1 is read', async (t) =
 
 void t.test('lmdb formats: a newer one is refused', async (t) => {
   const bytes = encodeRecord(new ByteWriter(), state(), 12)
-  bytes[0] = 3
+  bytes[0] = 4
   t.throws(() => decodeRecord('phone-1', bytes), { name: 'RangeError' })
-  t.throws(() => [...readChanges(Buffer.from([3]))], { name: 'RangeError' })
+  t.throws(() => [...readChanges(Buffer.from([4]))], { name: 'RangeError' })
 })

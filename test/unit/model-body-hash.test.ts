@@ -18,6 +18,7 @@ const anyBody: fc.Arbitrary<NewMessage> = fc
     attributes: anyAttributes,
     ttl: fc.option(fc.nat(200)),
     priority: fc.constantFrom('normal' as const, 'high' as const),
+    receipt: fc.boolean(),
   })
   .map((fields) => message('d', fields))
 
@@ -29,6 +30,7 @@ const parts = (m: NewMessage): string =>
     m.attributes === null || m.attributes.length === 0 ? null : m.attributes,
     m.ttl,
     m.priority,
+    m.receipt === true,
   ])
 
 t.test('body hash: 16 bytes, the same for the same body, whatever device and dedup id', async (t) => {

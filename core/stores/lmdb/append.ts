@@ -46,6 +46,7 @@ export function appendMessage(state: InboxState, item: NewMessage, now: number, 
       contentType: item.contentType,
       attributes: item.attributes,
       payload: item.payload,
+      ...(item.receipt === true ? { receipt: true } : {}),
     },
     size,
     cumulative: state.headCumulative + size,
@@ -56,6 +57,7 @@ export function appendMessage(state: InboxState, item: NewMessage, now: number, 
     hash === null || idHash === null ? null : { seq, epoch, at: now, expiresAt, idHash, bodyHash: hash },
   )
   state.usedAt = now
+  if (state.claim === null && state.toldOfflineAt === 0) ledger.tellOffline(state, now)
   return { ok: true, seq, epoch, at: now, expiresAt, duplicate: false, owner: state.claim }
 }
 

@@ -4,6 +4,7 @@
 import type { Logger } from '../../log.js'
 import type { Clock } from '../../clock.js'
 import { StartupError } from '../../errors.js'
+import type { NewEvent } from '../../model/event.js'
 import type { ExceptionRange } from '../../model/exceptions.js'
 import type { Claim, MailboxLimits } from '../../ports/mailbox.js'
 import { randomId } from '../../random-id.js'
@@ -54,6 +55,7 @@ export class Engine {
   #nextNumberStored: number
   #dedupWindowStored = false
   #writeAll = false
+  #record: (group: Group, event: NewEvent) => void = () => undefined
   readonly #resets: Array<() => void> = []
 
   constructor(options: EngineOptions) {
@@ -91,7 +93,18 @@ export class Engine {
         fatal: (error) => this.#fatal(error),
       },
     )
-    this.ledger = new Ledger(this.groups, this.disk, (state, group) => this.markDirty(state, group))
+    this.ledger = new Ledger(
+      this.groups,
+      this.disk,
+      (state, group) => this.markDirty(state, group),
+      (group, event) => this.#record(group, event),
+      () => this.clock.now(),
+    )
+  }
+
+  /** Who puts events into their log. */
+  recordEventsWith(record: (group: Group, event: NewEvent) => void): void {
+    this.#record = record
   }
 
   /** Runs `reset` after a failed commit, with the disk at rest: what others keep in memory must be made anew from it. */

@@ -36,6 +36,7 @@ export interface EntryHeader {
   readonly expiresAt: number
   readonly cumulative: number
   readonly size: number
+  readonly receipt: boolean
 }
 
 /** The messages of a log that are on disk. */
@@ -76,6 +77,10 @@ export class InboxState {
   nextExpiry = Infinity
   /** The youngest dedup id of this device on disk is from then; 0: there is none. */
   dedupAt = 0
+  /** No message with a receipt stands behind it. */
+  receiptUpTo = 0
+  /** When it was told that the device is offline and messages wait; 0: not since its last claim. */
+  toldOfflineAt = 0
   /** Seqs up to here are on disk, as far as they are pending. */
   materialized = 0
   /** Seqs up to here have been deleted from disk. */
@@ -138,7 +143,8 @@ export class InboxState {
     const inTail = this.tailEntry(seq)
     if (inTail !== undefined) {
       const { at, expiresAt } = inTail.message
-      return { at, expiresAt: expiresAt ?? 0, cumulative: inTail.cumulative, size: inTail.size }
+      const { cumulative, size } = inTail
+      return { at, expiresAt: expiresAt ?? 0, cumulative, size, receipt: inTail.message.receipt === true }
     }
     return seq > this.diskFloor && seq <= this.materialized ? disk.header(this, seq) : null
   }
@@ -164,8 +170,9 @@ export class InboxState {
     this.headCumulative = entry.cumulative
     this.pending++
     this.pendingBytes += entry.size
-    const { expiresAt } = entry.message
+    const { expiresAt, receipt } = entry.message
     if (expiresAt !== null && expiresAt < this.nextExpiry) this.nextExpiry = expiresAt
+    if (receipt === true) this.receiptUpTo = this.head
   }
 
   /** Up to which seq an ack counts; null: its epoch is unknown. */

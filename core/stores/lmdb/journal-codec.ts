@@ -8,14 +8,15 @@
 //     take back     u48 from, u48 to
 //     exception     u48 seq, u8 reason, u48 at, u32 size, u48 cumulative
 //     subscription  text filter (empty: none)
+//     told offline  u48 at (0: not any more)             (since format 3)
 
 import { EXCEPTION_REASONS, type ExceptionReason } from '../../../protocol/codes.js'
 import { ByteReader, ByteWriter } from './bytes.js'
 import type { InboxState } from './inbox-state.js'
 import { type LogEntry, readEntry, writeEntry } from './message-codec.js'
 
-const FORMAT = 2
-const KIND = { append: 1, epoch: 2, ack: 3, takeBack: 4, exception: 5, subscription: 6 } as const
+const FORMAT = 3
+const KIND = { append: 1, epoch: 2, ack: 3, takeBack: 4, exception: 5, subscription: 6, toldOffline: 7 } as const
 /** A part is closed when it is larger; a change is never split. Bytes. */
 export const PART_SIZE = 1 << 20
 /** Where space is short: such parts need no run of free pages. */
@@ -44,6 +45,7 @@ export type Change = { readonly device: string; readonly number: number } & (
   | { readonly kind: 'takeBack'; readonly from: number; readonly to: number }
   | ({ readonly kind: 'exception' } & ExceptionChange)
   | { readonly kind: 'subscription'; readonly filter: string | null }
+  | { readonly kind: 'toldOffline'; readonly at: number }
 )
 
 /** Collects the changes of one group. */
@@ -115,6 +117,11 @@ export class JournalWriter {
     this.#begin(KIND.subscription, state).text(filter ?? '')
   }
 
+  /** As the state has it now. */
+  toldOffline(state: InboxState): void {
+    this.#begin(KIND.toldOffline, state).u48(state.toldOfflineAt)
+  }
+
   /** The parts to store; empty when nothing changed. */
   finish(): readonly Buffer[] {
     if (this.#out.length > 0) this.#parts.push(this.#out.take())
@@ -126,7 +133,7 @@ export class JournalWriter {
 export function* readChanges(part: Buffer): Generator<Change> {
   const input = new ByteReader(part)
   const format = input.u8()
-  if (format !== FORMAT && format !== 1) throw new RangeError(`a journal entry has the unknown format ${format}`)
+  if (format < 1 || format > FORMAT) throw new RangeError(`a journal entry has the unknown format ${format}`)
   while (!input.done) {
     const kind = input.u8()
     const device = input.text()
@@ -168,6 +175,9 @@ export function* readChanges(part: Buffer): Generator<Change> {
         yield { kind: 'subscription', device, number, filter: filter === '' ? null : filter }
         break
       }
+      case KIND.toldOffline:
+        yield { kind: 'toldOffline', device, number, at: input.u48() }
+        break
       default:
         throw new RangeError(`a journal entry has the unknown change ${kind}`)
     }

@@ -2,6 +2,8 @@
 // fills. Who calls it answers only when that group is stored.
 
 import type { ExceptionReason } from '../../../protocol/codes.js'
+import { epochAt } from '../../model/epochs.js'
+import type { NewEvent } from '../../model/event.js'
 import type { Position } from '../../model/message.js'
 import type { Group, GroupCommit } from './group-commit.js'
 import type { DedupEntry, InboxState, LogReader } from './inbox-state.js'
@@ -11,11 +13,22 @@ export class Ledger {
   readonly #groups: GroupCommit
   readonly #disk: LogReader
   readonly #markDirty: (state: InboxState, group: number) => void
+  readonly #record: (group: Group, event: NewEvent) => void
+  readonly #now: () => number
 
-  constructor(groups: GroupCommit, disk: LogReader, markDirty: (state: InboxState, group: number) => void) {
+  /** `record`: puts an event into the log of events, with the group. */
+  constructor(
+    groups: GroupCommit,
+    disk: LogReader,
+    markDirty: (state: InboxState, group: number) => void,
+    record: (group: Group, event: NewEvent) => void,
+    now: () => number,
+  ) {
     this.#groups = groups
     this.#disk = disk
     this.#markDirty = markDirty
+    this.#record = record
+    this.#now = now
   }
 
   /** The state differs from its record on disk, for a reason that is in the group's journal or need not be. */
@@ -58,6 +71,7 @@ export class Ledger {
     const takenBack = state.takenBack(seq)
     if (seq > state.cursor || sent > state.sent || received > state.received || takenBack.length > 0) {
       const group = this.touch(state)
+      if (state.receiptUpTo > state.cursor) this.#tellHandled(state, seq, group)
       state.moveCursor(seq, this.#disk)
       if (sent > state.sent) state.sent = sent
       if (received > state.received) state.received = received
@@ -76,9 +90,61 @@ export class Ledger {
     const header = state.header(seq, this.#disk)
     if (header === null) throw new RangeError(`message ${seq} of a log is missing on disk`)
     const { size, cumulative } = header
-    this.touch(state).journal.exception(state, { seq, reason, at, size, cumulative })
+    const group = this.touch(state)
+    group.journal.exception(state, { seq, reason, at, size, cumulative })
+    if (reason === 'expired' || reason === 'retention') this.#tell(state, group, 'message.expired', seq, at, reason)
+    else if (reason === 'overflow') this.#tell(state, group, 'message.overflow', seq, at)
     state.except(seq, reason, at, state.claim !== null || seq <= state.sent, size, cumulative)
     return true
+  }
+
+  /** Records that messages wait and nobody is there to take them; once until the next claim. */
+  tellOffline(state: InboxState, at: number): void {
+    if (state.claim !== null || state.pending === 0 || state.toldOfflineAt !== 0) return
+    const group = this.touch(state)
+    state.toldOfflineAt = at
+    group.journal.toldOffline(state)
+    const seq = state.cursor + 1
+    this.#record(group, {
+      type: 'device.offline_with_pending',
+      device: state.device,
+      at,
+      epoch: epochAt(state.epochs, seq),
+      seq,
+      count: state.pending,
+      reason: null,
+    })
+  }
+
+  /** The device is claimed: the next time that it is offline is told again. */
+  online(state: InboxState): void {
+    if (state.toldOfflineAt === 0) return
+    const group = this.touch(state)
+    state.toldOfflineAt = 0
+    group.journal.toldOffline(state)
+  }
+
+  /** The messages with a receipt that a cursor on its way to `seq` passes. */
+  #tellHandled(state: InboxState, seq: number, group: Group): void {
+    const to = Math.min(seq, state.receiptUpTo)
+    for (let at = state.cursor + 1; at <= to; at++) {
+      const exception = state.exceptionAt(at)
+      if (exception !== undefined) at = exception.to
+      else if (state.header(at, this.#disk)?.receipt === true) {
+        this.#tell(state, group, 'message.handled', at, this.#now())
+      }
+    }
+  }
+
+  #tell(
+    state: InboxState,
+    group: Group,
+    type: NewEvent['type'],
+    seq: number,
+    at: number,
+    reason: NewEvent['reason'] = null,
+  ): void {
+    this.#record(group, { type, device: state.device, at, epoch: epochAt(state.epochs, seq), seq, count: 1, reason })
   }
 
   subscription(state: InboxState, filter: string | null): void {

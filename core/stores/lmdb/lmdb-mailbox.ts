@@ -145,6 +145,7 @@ export class LmdbMailbox implements Mailbox {
       state.claim = claim
       state.connectedAt = state.lastSeenAt = state.usedAt = now
       state.forgetWire()
+      this.#engine.ledger.online(state)
     }
     const granted: ClaimGranted = {
       ok: true,
@@ -167,6 +168,8 @@ export class LmdbMailbox implements Mailbox {
     state.connectedAt = null
     state.lastSeenAt = state.usedAt = this.#engine.clock.now()
     this.#engine.markDirty(state)
+    this.#engine.ledger.tellOffline(state, this.#engine.clock.now())
+    await this.#stored(state.lastGroup)
     return true
   }
 

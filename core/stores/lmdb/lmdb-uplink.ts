@@ -28,6 +28,7 @@ import {
   RowWriter,
   type Stamp,
   stampKey,
+  uplinkId,
 } from './uplink-codec.js'
 import { UplinkDedup, uplinkBodyHash, uplinkDedupKey } from './uplink-dedup.js'
 
@@ -147,6 +148,15 @@ export class LmdbUplink implements Uplink {
   #startOf(after: { readonly key: Buffer } | null, expired: number): Buffer {
     const first = stampKey({ ms: Math.max(0, expired - ROW_SPAN_MS), counter: 0 })
     return after === null || Buffer.compare(first, after.key) > 0 ? first : after.key
+  }
+
+  /** By what is on disk: a row is written whole. */
+  async end(): Promise<string | null> {
+    this.#open()
+    for (const { key, value } of this.#engine.tables.uplink.getRange({ reverse: true, limit: 1 })) {
+      return Promise.resolve(uplinkId(Buffer.from(key), readSummary(value).count - 1))
+    }
+    return null
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
 // and a walk over all records for what time alone does to them. Small steps, so that no request waits for one.
 
 import type { Engine } from './engine.js'
+import type { LmdbEvents } from './lmdb-events.js'
 import type { LmdbUplink } from './lmdb-uplink.js'
 import { numberKey } from './tables.js'
 
@@ -14,7 +15,7 @@ export interface Maintenance {
   stop(): void
 }
 
-export function startMaintenance(engine: Engine, uplink: LmdbUplink): Maintenance {
+export function startMaintenance(engine: Engine, uplink: LmdbUplink, events: LmdbEvents): Maintenance {
   let walkedTo: string | null = null
   let failures = 0
 
@@ -22,6 +23,7 @@ export function startMaintenance(engine: Engine, uplink: LmdbUplink): Maintenanc
     try {
       engine.tick()
       uplink.expire()
+      events.trim()
       deleteGarbage(engine)
       walkedTo = walk(engine, walkedTo)
       failures = 0
@@ -68,6 +70,8 @@ function walk(engine: Engine, after: string | null): string | null {
     const state = engine.find(device)
     if (state === null) continue
     state.prune(now - engine.limits.retentionSeconds * 1000)
+    // Claims go with their process, and nobody released these.
+    if (state.claim === null && state.toldOfflineAt === 0) engine.ledger.tellOffline(state, now)
     const idle = state.claim === null && state.pending === 0 && state.subscription === null
     if (idle && now - state.usedAt > engine.limits.idleDeviceSeconds * 1000) engine.purge(state)
   }

@@ -9,6 +9,7 @@ const FORMAT = 1
 const HIGH = 1
 const DEDUP_ID = 2
 const ATTRIBUTES = 4
+const RECEIPT = 8
 
 /** A message with what the store keeps beside it. */
 export interface LogEntry {
@@ -23,7 +24,10 @@ export function writeEntry(out: ByteWriter, entry: LogEntry): void {
   const m = entry.message
   out.u8(FORMAT)
   out.u8(
-    (m.priority === 'high' ? HIGH : 0) | (m.dedupId === null ? 0 : DEDUP_ID) | (m.attributes === null ? 0 : ATTRIBUTES),
+    (m.priority === 'high' ? HIGH : 0) |
+      (m.dedupId === null ? 0 : DEDUP_ID) |
+      (m.attributes === null ? 0 : ATTRIBUTES) |
+      (m.receipt === true ? RECEIPT : 0),
   )
   out.u48(m.at)
   out.u48(m.expiresAt ?? 0)
@@ -68,6 +72,7 @@ export function readEntry(seq: number, bytes: Buffer): LogEntry {
       contentType,
       attributes,
       payload: input.rest(),
+      ...((flags & RECEIPT) === 0 ? {} : { receipt: true }),
     },
     size,
     cumulative,
@@ -80,11 +85,13 @@ export function readEntryHeader(bytes: Buffer): {
   readonly expiresAt: number
   readonly cumulative: number
   readonly size: number
+  readonly receipt: boolean
 } {
   return {
     at: bytes.readUIntBE(2, 6),
     expiresAt: bytes.readUIntBE(8, 6),
     cumulative: bytes.readUIntBE(14, 6),
     size: bytes.readUInt32BE(20),
+    receipt: (bytes.readUInt8(1) & RECEIPT) !== 0,
   }
 }

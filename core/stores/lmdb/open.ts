@@ -6,21 +6,25 @@ import { StartupError } from '../../errors.js'
 import { EXIT } from '../../exit-codes.js'
 import type { Logger } from '../../log.js'
 import type { Credentials } from '../../ports/credentials.js'
+import { DEFAULT_EVENT_LIMITS, type EventLimits, type EventLog } from '../../ports/event-log.js'
 import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
 import type { SessionStore } from '../../ports/session-store.js'
+import type { WebhookStore } from '../../ports/webhook-store.js'
 import { randomId } from '../../random-id.js'
 import { Engine, readNumber } from './engine.js'
 import { LmdbCredentials } from './lmdb-credentials.js'
+import { LmdbEvents } from './lmdb-events.js'
 import { LmdbMailbox } from './lmdb-mailbox.js'
 import { LmdbUplink } from './lmdb-uplink.js'
 import { LmdbSessions } from './lmdb-sessions.js'
+import { LmdbWebhooks } from './lmdb-webhooks.js'
 import { takeLock } from './lock.js'
 import { startMaintenance } from './maintenance.js'
 import { metaKey, openTables, type Tables } from './tables.js'
 
-/** The format of the whole folder: 2 since records and journal have the watermark `received`. A newer one is refused. */
-export const LMDB_FORMAT = 2
+/** The format of the whole folder: 2 since there is the watermark `received`, 3 since there are events. A newer one is refused. */
+export const LMDB_FORMAT = 3
 /** Folders since then are read; what is written to them makes them the present format. */
 const OLDEST_FORMAT = 1
 
@@ -35,6 +39,7 @@ export interface LmdbStoreOptions {
   readonly durability: 'disk' | 'process'
   readonly limits: MailboxLimits
   readonly uplinkLimits?: Partial<UplinkLimits>
+  readonly eventLimits?: Partial<EventLimits>
   readonly clock?: Clock
   readonly log: Logger
 }
@@ -43,6 +48,8 @@ export interface LmdbStore {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
+  readonly events: EventLog
+  readonly webhooks: WebhookStore
   /** Ordinary pub/sub. */
   readonly sessions: SessionStore
   readonly generation: string
@@ -77,7 +84,9 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
       })
       const mailbox = new LmdbMailbox(engine)
       const uplink = new LmdbUplink(engine, { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits })
-      const maintenance = startMaintenance(engine, uplink)
+      const events = new LmdbEvents(engine, { ...DEFAULT_EVENT_LIMITS, ...options.eventLimits })
+      const webhooks = new LmdbWebhooks(engine)
+      const maintenance = startMaintenance(engine, uplink, events)
       const credentials = new LmdbCredentials(engine)
       const sessions = new LmdbSessions(engine)
       let closing: Promise<void> | null = null
@@ -86,13 +95,24 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
         await mailbox.close()
         await credentials.close()
         await uplink.close()
+        await webhooks.close()
+        await events.close()
         await sessions.close()
         await engine.close()
         markClean(tables, options.log)
         await env.close()
         await lock.release()
       }
-      return { mailbox, credentials, uplink, sessions, generation, close: () => (closing ??= close()) }
+      return {
+        mailbox,
+        credentials,
+        uplink,
+        events,
+        webhooks,
+        sessions,
+        generation,
+        close: () => (closing ??= close()),
+      }
     } catch (error) {
       await lock.release()
       throw error

@@ -6,8 +6,8 @@ import type { ExceptionRange } from '../../model/exceptions.js'
 import { ByteReader, type ByteWriter } from './bytes.js'
 import { InboxState } from './inbox-state.js'
 
-/** Format 1 had no `received`. */
-const FORMAT = 2
+/** Format 1 had no `received`; 3 added the two fields at the end. */
+const FORMAT = 3
 
 /** `group`: every change of the device up to this group is in the record. */
 export function encodeRecord(out: ByteWriter, state: InboxState, group: number): Buffer {
@@ -46,13 +46,15 @@ export function encodeRecord(out: ByteWriter, state: InboxState, group: number):
     out.u48(range.bytes)
     out.u48(range.cumulative)
   }
+  out.u48(state.receiptUpTo)
+  out.u48(state.toldOfflineAt)
   return out.copy()
 }
 
 export function decodeRecord(device: string, bytes: Buffer): InboxState {
   const input = new ByteReader(bytes)
   const format = input.u8()
-  if (format !== FORMAT && format !== 1)
+  if (format < 1 || format > FORMAT)
     throw new RangeError(`the record of device ${device} has the unknown format ${format}`)
   const group = input.u48()
   const state = new InboxState(device, input.u48(), input.u48(), '', '')
@@ -98,6 +100,10 @@ export function decodeRecord(device: string, bytes: Buffer): InboxState {
     })
   }
   if (exceptions.length > 0) state.exceptions = exceptions
+  if (format >= 3) {
+    state.receiptUpTo = input.u48()
+    state.toldOfflineAt = input.u48()
+  }
   state.tailBase = state.head + 1
   return state
 }

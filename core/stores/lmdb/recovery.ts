@@ -74,5 +74,8 @@ function apply(state: InboxState, change: Change): void {
       return
     case 'subscription':
       state.subscription = change.filter
+      return
+    case 'toldOffline':
+      state.toldOfflineAt = change.at
   }
 }

@@ -13,6 +13,8 @@ import type { Database, RootDatabase } from 'lmdb'
  * - `sequence`: one entry, whose version is the number of the last group stored
  * - `keys`, `revocations`: see credentials.ts
  * - `uplink`: (time, counter) → uplinks that were stored together; see uplink-codec.ts
+ * - `events`: (time, counter) → events that were recorded together; see event-codec.ts
+ * - `webhooks`: see lmdb-webhooks.ts
  * - `uplinkDedup`: two databases used in turn by day: hash of device and id → entry
  * - `sessions`: client id → record; `session-items`: (session number, kind, …) → subscription, received id, queued message
  * - `retained`: hash of the topic → message; `wills`: client id → message
@@ -30,6 +32,8 @@ export interface Tables {
   readonly revocations: Database<Buffer, Buffer>
   readonly uplink: Database<Buffer, Buffer>
   readonly uplinkDedup: readonly [Database<Buffer, Buffer>, Database<Buffer, Buffer>]
+  readonly events: Database<Buffer, Buffer>
+  readonly webhooks: Database<Buffer, Buffer>
   readonly sessions: Database<Buffer, Buffer>
   readonly sessionItems: Database<Buffer, Buffer>
   readonly retained: Database<Buffer, Buffer>
@@ -57,6 +61,8 @@ export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
     revocations: table('revocations'),
     uplink: table('uplink'),
     uplinkDedup: [table('uplink-dedup-0'), table('uplink-dedup-1')],
+    events: table('events'),
+    webhooks: table('webhooks'),
     sessions: table('sessions'),
     sessionItems: table('session-items'),
     retained: table('retained'),

@@ -14,7 +14,7 @@ import {
 } from '../../ports/uplink.js'
 import { CallGate } from './call-gate.js'
 import type { Argument } from './connections.js'
-import { changeKeys, lookKeys, type StoreContext, timeArgument } from './device-scripts.js'
+import { ask, changeKeys, lookKeys, type StoreContext, timeArgument } from './device-scripts.js'
 import { UPLINK_LOG_KEY, UPLINK_STATE_KEY, uplinkDedupKey } from './keys.js'
 import { messageOf } from './redis-errors.js'
 import { bytesOf, listOf, numberOf, textOf } from './reply.js'
@@ -138,6 +138,14 @@ export class RedisUplink implements Uplink {
         decodeUplink(textOf(fields[i * 2]), bytesOf(fields[i * 2 + 1])),
       )
       return { uplinks, more: numberOf(more) === 1 }
+    })
+  }
+
+  end(): Promise<string | null> {
+    return this.#gate.run(async () => {
+      const last = await ask(this.#context, 'xrevrange', [UPLINK_LOG_KEY, '+', '-', 'COUNT', 1])
+      const [entry] = listOf(last)
+      return entry === undefined ? null : textOf(listOf(entry)[0])
     })
   }
 

@@ -7,6 +7,17 @@ import { outline, pages, readLog, send, text, uplink, uplinks } from './words.js
 
 /** Reading from `after` to `after`. */
 export function pagingConformance(t: Test, factory: StoreFactory): void {
+  t.test('uplink pages: the end is a place behind all that is there, and before all that comes', async (t) => {
+    const store = await openStore(t, factory)
+    t.equal(await store.uplink.end(), null)
+    await store.uplink.append(uplinks('a', 3))
+    const end = await store.uplink.end()
+    t.strictSame(await store.uplink.read({ after: end, limit: 10, maxBytes: 1_000 }), { uplinks: [], more: false })
+    await store.uplink.append(uplinks('a', 2, 'later'))
+    const page = await store.uplink.read({ after: end, limit: 10, maxBytes: 10_000 })
+    t.strictSame(page?.uplinks.map(text), ['later1', 'later2'])
+  })
+
   t.test('uplink paging: by count; the last page says that it is the last', async (t) => {
     const { uplink: port } = await openStore(t, factory)
     t.strictSame(await port.read({ after: null, limit: 4, maxBytes: 9999 }), { uplinks: [], more: false }, 'empty')
