@@ -38,6 +38,8 @@ export class RoadDevice {
   /** Connections that ended after they were accepted, and when the last one did. */
   ends = 0
   endedAt = 0
+  /** When it was `ready` last. */
+  readyAt = 0
   /** CONNACK codes other than 0, and how often. */
   readonly refusals = new Map<number, number>()
   received = 0
@@ -111,8 +113,10 @@ export class RoadDevice {
     })
     parser.on('packet', (packet) => {
       if (packet.cmd === 'publish') chunk.push(packet)
-      else if (packet.cmd === 'suback') this.ready = packet.granted[0] === 1
-      else if (packet.cmd === 'connack' && packet.returnCode === 0) {
+      else if (packet.cmd === 'suback') {
+        this.ready = packet.granted[0] === 1
+        this.readyAt = performance.now()
+      } else if (packet.cmd === 'connack' && packet.returnCode === 0) {
         this.connections++
         notes = ledger.connected(device)
         const topic = this.#options.filter ?? `inbox/${device}/+`
