@@ -1,5 +1,6 @@
 // The couriers of one node: who is connected, who is coming and who is leaving; what the bus brings; what is periodic.
 
+import type { LiveNodes } from '../core/bus/live-nodes.js'
 import type { Bus, BusHandler, Kick, Notice } from '../core/ports/bus.js'
 import { PostriderError } from '../core/errors.js'
 import { atMost } from './backoff.js'
@@ -11,6 +12,7 @@ import { takeDevice } from './take-device.js'
 export interface CourierHostParts {
   readonly services: NodeServices
   readonly bus: Bus
+  readonly nodes: LiveNodes
   readonly newClaimId: () => string
   readonly kickTimeoutMs: number
   readonly tickMs: number
@@ -66,7 +68,7 @@ export class NodeCourierHost implements CourierHost, BusHandler {
   }
 
   private async openAfter(earlier: Promise<void> | undefined, request: OpenRequest): Promise<Courier> {
-    const { services, bus, newClaimId, kickTimeoutMs, couriers, aside } = this.parts
+    const { services, bus, nodes, newClaimId, kickTimeoutMs, couriers, aside } = this.parts
     await earlier
     if (this.stopping !== undefined)
       throw new PostriderError('overloaded', 'this node is shutting down; try another one')
@@ -76,7 +78,7 @@ export class NodeCourierHost implements CourierHost, BusHandler {
     const courier = new HostedCourier(device, claimId, transport, services)
     aside.set(claimId, courier) // before the claim is stored: from then on notices and kicks may come for it
     try {
-      const granted = await takeDevice({ services, bus, request, claimId, kickTimeoutMs })
+      const granted = await takeDevice({ services, bus, nodes, request, claimId, kickTimeoutMs })
       if (!request.isAlive() || courier.isClosed || this.isStopping) throw new ConnectionGone()
       aside.delete(claimId)
       // Its kick was lost: the claim that is stored now is proof enough.

@@ -1,3 +1,4 @@
+import { LiveNodes } from '../core/bus/live-nodes.js'
 import { type Clock, systemClock } from '../core/clock.js'
 import type { Logger } from '../core/log.js'
 import type { Bus } from '../core/ports/bus.js'
@@ -149,6 +150,7 @@ export function createCourierHost(options: CourierHostOptions): CourierHost {
   return new NodeCourierHost({
     services,
     bus,
+    nodes: new LiveNodes(bus, clock),
     newClaimId: options.randomId ?? randomId,
     kickTimeoutMs: settings.kickTimeoutMs,
     tickMs: settings.tickMs,

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
+import { LiveNodes } from '../core/bus/live-nodes.js'
 import { systemClock, type Clock } from '../core/clock.js'
 import { PostriderError, StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
@@ -108,6 +109,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
     service: {
       mailbox,
       bus,
+      nodes: new LiveNodes(bus, clock),
       credentials,
       uplink,
       tokens,

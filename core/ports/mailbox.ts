@@ -285,12 +285,14 @@ export interface Mailbox {
 
   /**
    * Devices in order of id (by UTF-8 bytes), after `after`; `next` is the `after` of the next page or null. With `online`
-   * given, only those with (true) or without (false) a claim; such a page may be short or empty and still have a `next`.
+   * given, only those with (true) or without (false) a claim; such a page may be short or empty and still have a `next`. A claim
+   * of a node that `isGone` says is gone counts as none.
    */
   list(query: {
     readonly after: string | null
     readonly limit: number
     readonly online?: boolean
+    readonly isGone?: (node: string) => boolean
   }): Promise<{ readonly devices: readonly DeviceInfo[]; readonly next: string | null }>
 
   /** Pending messages after seq `after`, changes nothing. Null: no such device. */

@@ -1,3 +1,4 @@
+import type { LiveNodes } from '../../core/bus/live-nodes.js'
 import type { Clock } from '../../core/clock.js'
 import type { Logger } from '../../core/log.js'
 import type { Bus } from '../../core/ports/bus.js'
@@ -15,6 +16,7 @@ import type { AppendQueue } from '../overload.js'
 export interface ServiceContext {
   readonly mailbox: Mailbox
   readonly bus: Bus
+  readonly nodes: Pick<LiveNodes, 'look'>
   readonly credentials: Credentials
   readonly uplink: Pick<Uplink, 'read'>
   readonly keyring: Pick<Keyring, 'forget'>

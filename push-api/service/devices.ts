@@ -22,10 +22,16 @@ export interface DeviceView {
   readonly groups: readonly string[]
 }
 
-const viewOf = (info: DeviceInfo): DeviceView => ({
+type IsGone = (node: string) => boolean
+
+/** A claim whose node is gone is left over: nobody is connected by it. */
+const nodeOf = ({ claim }: DeviceInfo, isGone: IsGone): string | null =>
+  claim === null || isGone(claim.node) ? null : claim.node
+
+const viewOf = (info: DeviceInfo, isGone: IsGone): DeviceView => ({
   device: info.device,
-  online: info.claim !== null,
-  node: info.claim?.node ?? null,
+  online: nodeOf(info, isGone) !== null,
+  node: nodeOf(info, isGone),
   connectedAt: rfc3339OrNull(info.connectedAt),
   lastSeenAt: rfc3339OrNull(info.lastSeenAt),
   epoch: info.epoch,
@@ -40,7 +46,7 @@ export async function deviceInfo(context: ServiceContext, device: string): Promi
   checkDeviceId(device)
   const info = await context.mailbox.info(device)
   if (info === null) throw deviceNotFound(device)
-  return viewOf(info)
+  return viewOf(info, info.claim === null ? () => false : await context.nodes.look())
 }
 
 export async function listDevices(
@@ -48,8 +54,9 @@ export async function listDevices(
   query: { readonly after: string | null; readonly limit: number; readonly online: boolean | null },
 ): Promise<{ readonly devices: readonly DeviceView[]; readonly next: string | null }> {
   const { after, limit, online } = query
-  const page = await context.mailbox.list(online === null ? { after, limit } : { after, limit, online })
-  return { devices: page.devices.map(viewOf), next: page.next }
+  const isGone = await context.nodes.look()
+  const page = await context.mailbox.list({ after, limit, ...(online === null ? {} : { online, isGone }) })
+  return { devices: page.devices.map((info) => viewOf(info, isGone)), next: page.next }
 }
 
 /** Creates the device, and signs a token for it. RFC 3339 `expiresAt`. */

@@ -285,7 +285,9 @@ class ReferenceMailbox implements Mailbox {
     const page = ids.slice(0, query.limit)
     const devices = page.flatMap((id) => {
       const inbox = this.#store.find(id)
-      const fits = query.online === undefined || query.online === (inbox?.claim !== null)
+      const claim = inbox?.claim ?? null
+      const online = claim !== null && query.isGone?.(claim.node) !== true
+      const fits = query.online === undefined || query.online === online
       return inbox !== undefined && fits ? [infoOf(id, inbox)] : []
     })
     return { devices, next: ids.length > page.length ? (page.at(-1) ?? null) : null }

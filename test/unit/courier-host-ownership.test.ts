@@ -47,6 +47,28 @@ void t.test('courier host: another node takes over by kick', async (t) => {
   t.strictSame([a.host.size, b.host.size], [0, 1])
 })
 
+void t.test('courier host: a node that is known to be gone is asked, and not waited for', async (t) => {
+  const world = await CourierWorld.open(t)
+  const asked: string[] = []
+  const { host, counters } = await world.host({
+    node: 'a',
+    // It would be waited for longer than any test runs, and never answers.
+    kickTimeoutMs: 3_600_000,
+    bus: {
+      ...world.bus,
+      kick: (node) => {
+        asked.push(node)
+        return new Promise(() => {})
+      },
+    },
+  })
+  await world.mailbox.claim('d', { node: 'dead', claimId: 'left over' }, { force: false })
+  const { courier } = await world.connect(host, 'd')
+  t.equal(await world.owner('d'), courier.claimId)
+  t.same(asked, ['dead'])
+  t.equal(counters.staleClaims, 1)
+})
+
 void t.test('courier host: with kicks lost, the sweep of the old node finds out', async (t) => {
   const world = await CourierWorld.open(t)
   world.lost.kicks = true

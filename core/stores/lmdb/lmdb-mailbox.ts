@@ -209,6 +209,7 @@ export class LmdbMailbox implements Mailbox {
     readonly after: string | null
     readonly limit: number
     readonly online?: boolean
+    readonly isGone?: (node: string) => boolean
   }): Promise<{ readonly devices: readonly DeviceInfo[]; readonly next: string | null }> {
     this.#open()
     const devices: DeviceInfo[] = []
@@ -223,7 +224,8 @@ export class LmdbMailbox implements Mailbox {
       }
       scanned++
       last = device
-      const online = (this.#engine.directory.resident(device)?.claim ?? null) !== null
+      const claim = this.#engine.directory.resident(device)?.claim ?? null
+      const online = claim !== null && query.isGone?.(claim.node) !== true
       if (query.online !== undefined && online !== query.online) continue
       const state = this.#engine.find(device)
       if (state === null) continue

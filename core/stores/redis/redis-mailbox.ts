@@ -203,6 +203,7 @@ export class RedisMailbox implements Mailbox {
     readonly after: string | null
     readonly limit: number
     readonly online?: boolean
+    readonly isGone?: (node: string) => boolean
   }): Promise<{ readonly devices: readonly DeviceInfo[]; readonly next: string | null }> {
     return this.#gate.run(async () => {
       const ids = await this.#index.page(query.after, query.limit + 1)
@@ -216,8 +217,11 @@ export class RedisMailbox implements Mailbox {
         }),
       )
       const devices = infos.filter((info) => info !== null)
+      const { online, isGone = nobody } = query
       return {
-        devices: devices.filter(({ claim }) => query.online === undefined || query.online === (claim !== null)),
+        devices: devices.filter(
+          ({ claim }) => online === undefined || online === (claim !== null && !isGone(claim.node)),
+        ),
         next: ids.length > page.length ? (page.at(-1) ?? null) : null,
       }
     })
@@ -319,3 +323,5 @@ function foundOf(word: string): Extract<ResumeResult, { kind: 'resumed' }>['foun
 function isPlainState(word: string): word is 'handled' | 'received' | 'sent' | 'queued' {
   return word === 'handled' || word === 'received' || word === 'sent' || word === 'queued'
 }
+
+const nobody = (): boolean => false

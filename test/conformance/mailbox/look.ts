@@ -102,11 +102,12 @@ export function lookConformance(t: Test, factory: StoreFactory): void {
     await mailbox.append(ids.map((id) => message(id)))
     const online = ids.filter((_, i) => i % 7 === 0)
     for (const id of online) await own(mailbox, id)
-    const pages = async (wanted: boolean) => {
+    const pages = async (wanted: boolean, isGone?: (node: string) => boolean) => {
       const seen: string[] = []
       let after: string | null = null
       do {
-        const page = await mailbox.list({ after, limit: 5, online: wanted })
+        const query = { after, limit: 5, online: wanted }
+        const page = await mailbox.list(isGone === undefined ? query : { ...query, isGone })
         seen.push(...page.devices.map((d) => d.device))
         after = page.next
       } while (after !== null)
@@ -117,6 +118,12 @@ export function lookConformance(t: Test, factory: StoreFactory): void {
       await pages(false),
       ids.filter((id) => !online.includes(id)),
     )
+    const asked = new Set<string>()
+    const gone = (node: string): boolean => asked.add(node).size > 0
+    t.strictSame(await pages(true, gone), [], 'claims of a node that is gone')
+    t.strictSame(await pages(false, gone), ids)
+    t.strictSame([...asked], [(await mailbox.info(online[0] ?? ''))?.claim?.node])
+    t.strictSame(await pages(true, () => false), online)
     await mailbox.release(online[0] ?? '', 'claim-1')
     t.strictSame(await pages(true), online.slice(1))
   })
