@@ -32,7 +32,7 @@ const viewOf = (info: DeviceInfo, isGone: IsGone): DeviceView => ({
   device: info.device,
   online: nodeOf(info, isGone) !== null,
   node: nodeOf(info, isGone),
-  connectedAt: rfc3339OrNull(info.connectedAt),
+  connectedAt: nodeOf(info, isGone) === null ? null : rfc3339OrNull(info.connectedAt),
   lastSeenAt: rfc3339OrNull(info.lastSeenAt),
   epoch: info.epoch,
   head: info.head,

@@ -25,16 +25,27 @@ void tap.test('devices: what is known of one', async (t) => {
   ])
   t.match(offline.body, { device: 'd', online: false, node: null, connectedAt: null, head: 1, cursor: 0, pending: 1 })
   t.match(at(offline.body, 'oldestPendingAt'), RFC3339)
+  await listen(api.bus, 'n1')
   await api.mailbox.claim('d', { node: 'n1', claimId: 'c1' }, { force: false })
   const online = await api.call('GET', '/v1/devices/d')
   t.match(online.body, { online: true, node: 'n1', connectedAt: RFC3339 })
   t.notMatch(online.text, /c1/, 'the claim id is nobody else’s business')
+
+  // A claim of a node that is not there any more.
+  await api.call('POST', '/v1/devices/e/messages', { json: { payload: 'x' } })
+  await api.mailbox.claim('e', { node: 'dead', claimId: 'c2' }, { force: false })
+  const left = await api.call('GET', '/v1/devices/e')
+  t.match(left.body, { online: false, node: null, connectedAt: null, lastSeenAt: RFC3339 })
+  t.same((await api.call('GET', '/v1/devices?online=true')).body, { devices: [online.body], next: null })
+  const without = await api.call('GET', '/v1/devices?online=false')
+  t.same(without.body, { devices: [left.body], next: null })
 })
 
 void tap.test('devices: the list, in pages, by presence', async (t) => {
   const api = await startApi(t)
   const ids = Array.from({ length: 25 }, (_, i) => `d${String(i).padStart(2, '0')}`)
   await api.call('POST', '/v1/messages', { json: { messages: [{ devices: ids, payload: 'x' }] } })
+  await listen(api.bus, 'n')
   for (const id of ['d03', 'd17']) await api.mailbox.claim(id, { node: 'n', claimId: id }, { force: false })
 
   async function all(query: string): Promise<unknown[]> {

@@ -120,6 +120,7 @@ void tap.test('openapi: what the calls answer is what the document says', async 
   await answers('Problem', 'POST', '/v1/devices/d/messages', { ...push, ttl: -1 })
   const messages = [{ device: 'd', payload: 'x' }, { devices: ['d', 'a b'], payload: 'x' }, {}]
   await answers('BatchResults', 'POST', '/v1/messages', { messages })
+  await api.bus.join('n', { onNotices() {}, onKick: async () => {}, onGap() {} })
   await api.mailbox.claim('d', { node: 'n', claimId: 'c' }, { force: false })
   await answers('Device', 'GET', '/v1/devices/d')
   await answers('Devices', 'GET', '/v1/devices')
