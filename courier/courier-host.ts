@@ -1,6 +1,6 @@
 // The couriers of one node: who is connected, who is coming and who is leaving; what the bus brings; what is periodic.
 
-import type { LiveNodes } from '../core/bus/live-nodes.js'
+import type { LiveNodes } from '../core/live-nodes.js'
 import type { Bus, BusHandler, Kick, Notice } from '../core/ports/bus.js'
 import { PostriderError } from '../core/errors.js'
 import { atMost } from './backoff.js'

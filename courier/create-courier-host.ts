@@ -1,4 +1,4 @@
-import { LiveNodes } from '../core/bus/live-nodes.js'
+import { LiveNodes } from '../core/live-nodes.js'
 import { type Clock, systemClock } from '../core/clock.js'
 import type { Logger } from '../core/log.js'
 import type { Bus } from '../core/ports/bus.js'

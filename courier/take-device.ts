@@ -1,6 +1,6 @@
 // How a new connection becomes the owner of its device.
 
-import type { LiveNodes } from '../core/bus/live-nodes.js'
+import type { LiveNodes } from '../core/live-nodes.js'
 import type { Bus } from '../core/ports/bus.js'
 import type { Claim, ClaimGranted, ClaimHeld } from '../core/ports/mailbox.js'
 import { ConnectionGone, type OpenRequest } from './courier-api.js'

@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
-import { LiveNodes } from '../core/bus/live-nodes.js'
+import { LiveNodes } from '../core/live-nodes.js'
 import { systemClock, type Clock } from '../core/clock.js'
 import { PostriderError, StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'

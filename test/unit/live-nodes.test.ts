@@ -1,5 +1,5 @@
 import t from 'tap'
-import { LiveNodes } from '../../core/bus/live-nodes.js'
+import { LiveNodes } from '../../core/live-nodes.js'
 import { FakeClock } from '../support/fake-clock.js'
 
 /** A bus that answers with `alive`; null: it cannot; undefined: never. */

@@ -1,8 +1,8 @@
 // Which nodes are alive, for those who met a claim and want to know whether anybody stands behind it. The bus is asked at most
 // once a second, and only when somebody wants to know; nothing is asked for each device.
 
-import type { Clock } from '../clock.js'
-import type { Bus } from '../ports/bus.js'
+import type { Clock } from './clock.js'
+import type { Bus } from './ports/bus.js'
 
 /** What the bus said may be so old. */
 const FRESH_MS = 1_000
