@@ -2,7 +2,8 @@
 
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { noticesPacket, encodeNotice, PACKET_FORMAT } from '../../core/bus/redis/packet.js'
+import { noticesPacket, encodeNotice } from '../../core/bus/redis/packet.js'
+import { NEWEST_FORMAT } from '../../core/stores/redis/formats.js'
 import { busChannel } from '../../core/stores/redis/keys.js'
 import { killSubscribers } from '../support/cluster.js'
 import { busOf, Heard, noticeOf } from '../support/redis/bus.js'
@@ -148,7 +149,7 @@ t.test('redis bus: a packet of a newer version, and one that is none, are droppe
   const { receiver, heard, send, packet, arrived } = await raw(t)
   const stream = randomBytes(8)
   const newer = packet(stream, 1, 1)
-  newer[0] = PACKET_FORMAT + 1
+  newer[0] = NEWEST_FORMAT + 1
   await send(newer)
   await send(Buffer.alloc(0))
   await send(randomBytes(40).fill(0, 0, 1))

@@ -23,12 +23,14 @@ const HIDDEN_PACKAGES: ReadonlyArray<{ readonly pattern: RegExp; readonly folder
 ]
 
 /**
- * What the bus over Redis shares with others on purpose: connections, keys and bytes of the store on Redis, and the bus of one
+ * What the bus over Redis shares with others on purpose: connections, keys, formats and bytes of the store on Redis, and the bus of one
  * process for the nodes that are its own.
  */
 const REDIS = 'core/stores/redis'
 const SHARED_BY_THE_REDIS_BUS: ReadonlySet<string> = new Set([
-  ...['connections', 'keys', 'message-codec', 'redis-errors', 'reply', 'script-loader'].map((n) => `${REDIS}/${n}.js`),
+  ...['connections', 'formats', 'keys', 'message-codec', 'redis-errors', 'reply', 'script-loader'].map(
+    (n) => `${REDIS}/${n}.js`,
+  ),
   'core/bus/local/local-bus.js',
 ])
 const isShared = (path: string, target: string | null): boolean =>

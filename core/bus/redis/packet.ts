@@ -1,8 +1,8 @@
 // What goes over a channel: one packet a publication.
 //
-//   u8 format, u8 kind, 8 bytes stream, u48 number, then by kind:
+//   u8 format, u8 kind, 8 bytes stream, u48 number, additions of a newer version (formats.ts), then by kind:
 //   notices  u16 frames, each: u16 notices, each: text device, text epoch, text claim id,
-//            u48 seq, u48 at, u48 expiresAt (0: never), u32 length of the message, the message as in a log
+//            u48 seq, u48 at, u48 expiresAt (0: never), u32 length of the message, the message as in a log, with its additions
 //   kick     u32 id, u32 milliseconds to answer, u8 reason, text device, text claim id, text node to answer
 //   answer   u32 id, u8 done
 //   mark     nothing: `number` is the last one that was used, and some packet did not get through
@@ -12,9 +12,9 @@
 // 1, 2, 3 …
 
 import type { Kick, Notice } from '../../ports/bus.js'
+import { behindAdditions, FORMAT, NEWEST_FORMAT } from '../../stores/redis/formats.js'
 import { decodeBody, encodeBody } from '../../stores/redis/message-codec.js'
 
-export const PACKET_FORMAT = 1
 const HEAD = 16
 
 const KINDS = ['notices', 'kick', 'answer', 'mark', 'beat'] as const
@@ -93,28 +93,30 @@ export function encodePacket(
 }
 
 /**
- * `newer`: another version of the program sent it. Throws RangeError when it is none at all. What it gives keeps views of
+ * `newer`: a version of the program sent it that this one cannot read. Throws RangeError when it is none at all. What it gives keeps views of
  * `bytes`.
  */
 export function decodePacket(bytes: Buffer): Packet | 'newer' {
-  if ((bytes[0] ?? 0) > PACKET_FORMAT) return 'newer'
-  if (bytes[0] !== PACKET_FORMAT || bytes.length < HEAD) throw new RangeError('no packet of a bus')
+  const format = bytes[0] ?? 0
+  if (format > NEWEST_FORMAT) return 'newer'
+  if (format < 1 || bytes.length < HEAD) throw new RangeError('no packet of a bus')
   const kind = KINDS[bytes.readUInt8(1)]
+  if (kind === undefined && format > FORMAT) return 'newer'
   const stream = bytes.toString('latin1', 2, 10)
   const number = bytes.readUIntBE(10, 6)
-  const reader = new Reader(bytes, HEAD)
-  const body = kind === undefined ? null : bodyOf(kind, reader)
+  const reader = new Reader(bytes, behindAdditions(bytes, HEAD, format))
+  const body = kind === undefined ? null : bodyOf(kind, reader, format)
   if (body === null || !reader.atEnd) throw new RangeError('no packet of a bus')
   return { ...body, stream, number }
 }
 
-function bodyOf(kind: PacketBody['kind'], reader: Reader): PacketBody {
+function bodyOf(kind: PacketBody['kind'], reader: Reader, format: number): PacketBody {
   switch (kind) {
     case 'notices': {
       const frames: Array<readonly Notice[]> = []
       for (let n = reader.uint(2); n > 0; n--) {
         const notices: Notice[] = []
-        for (let m = reader.uint(2); m > 0; m--) notices.push(noticeOf(reader))
+        for (let m = reader.uint(2); m > 0; m--) notices.push(noticeOf(reader, format))
         frames.push(notices)
       }
       return { kind, frames }
@@ -137,10 +139,12 @@ function bodyOf(kind: PacketBody['kind'], reader: Reader): PacketBody {
   }
 }
 
-function noticeOf(reader: Reader): Notice {
+function noticeOf(reader: Reader, format: number): Notice {
   const [device, epoch, claimId] = [reader.text(), reader.text(), reader.text()]
   const [seq, at, expiresAt] = [reader.uint(6), reader.uint(6), reader.uint(6)]
-  const message = decodeBody(reader.bytes(reader.uint(4)), seq, at, expiresAt === 0 ? null : expiresAt)
+  const body = reader.bytes(reader.uint(4))
+  const known = body.subarray(behindAdditions(body, 0, format))
+  const message = decodeBody(known, seq, at, expiresAt === 0 ? null : expiresAt)
   return { device, epoch, claimId, message }
 }
 
@@ -175,7 +179,7 @@ class Reader {
 
 function head(kind: PacketBody['kind'], stream: Buffer, number: number): Buffer {
   const out = Buffer.allocUnsafe(HEAD)
-  out.writeUInt8(PACKET_FORMAT, 0)
+  out.writeUInt8(FORMAT, 0)
   out.writeUInt8(KINDS.indexOf(kind), 1)
   stream.copy(out, 2, 0, 8)
   out.writeUIntBE(number, 10, 6)

@@ -4,6 +4,7 @@ import type { Clock } from '../../clock.js'
 import type { MailboxLimits } from '../../ports/mailbox.js'
 import { UPLINK_DEDUP_MS, type UplinkLimits } from '../../ports/uplink.js'
 import type { Argument, RedisConnections } from './connections.js'
+import { FORMAT, NEWEST_FORMAT } from './formats.js'
 import { deviceKeys } from './keys.js'
 import { explainFailure, explainUnanswered } from './redis-errors.js'
 import type { ScriptName, Scripts, ScriptSettings } from './script-loader.js'
@@ -19,6 +20,8 @@ export function scriptSettings(limits: MailboxLimits, uplink: UplinkLimits): Scr
     uplinkMaxBytes: uplink.maxBytes,
     uplinkRetentionMs: uplink.retentionSeconds * 1000,
     uplinkDedupMs: UPLINK_DEDUP_MS,
+    format: FORMAT,
+    newestFormat: NEWEST_FORMAT,
   }
 }
 

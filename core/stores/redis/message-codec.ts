@@ -1,11 +1,11 @@
 // An entry of a log. The scripts write its head and read nothing else:
 //   u8 format, u48 at, u48 expiresAt (0: never), u48 weight of the log up to it, u32 size
-// and what follows is of this file (a text is its u32 length and its UTF-8 bytes):
+// and what follows is of this file, behind additions of a newer version (formats.ts; a text is its u32 length and its UTF-8 bytes):
 //   u8 flags, [text dedupId], text contentType, [u16 pairs, (text, text) …], payload to the end
 
 import type { NewMessage, StoredMessage } from '../../model/message.js'
+import { behindAdditions, readableFormat } from './formats.js'
 
-const FORMAT = 1
 const HEAD = 23
 const HIGH = 1
 const DEDUP_ID = 2
@@ -42,9 +42,9 @@ export function encodeBody(m: Omit<NewMessage, 'device' | 'ttl'>): Buffer {
 
 /** `entry` must not change afterwards: the payload is a view of it. */
 export function decodeEntry(seq: number, entry: Buffer): StoredMessage {
-  if (entry[0] !== FORMAT) throw new RangeError(`message ${seq} has the unknown format ${entry[0] ?? 'none'}`)
+  const body = behindAdditions(entry, HEAD, readableFormat(entry[0], `message ${seq}`))
   const expires = entry.readUIntBE(7, 6)
-  return decodeBody(entry.subarray(HEAD), seq, entry.readUIntBE(1, 6), expires === 0 ? null : expires)
+  return decodeBody(entry.subarray(body), seq, entry.readUIntBE(1, 6), expires === 0 ? null : expires)
 }
 
 /** The inverse of `encodeBody`, with what stands outside. `entry` must not change afterwards. Throws RangeError. */

@@ -7,6 +7,7 @@ import type { SessionStore } from '../../ports/session-store.js'
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
 import { RedisConnections } from './connections.js'
 import { scriptSettings, type StoreContext } from './device-scripts.js'
+import { FORMAT, NEWEST_FORMAT } from './formats.js'
 import { META_KEY } from './keys.js'
 import { describeLocation, parseRedisUrl, REDIS_URL_RULE } from '../../config/redis-location.js'
 import { RedisCredentials } from './redis-credentials.js'
@@ -15,9 +16,6 @@ import { RedisSessions } from './redis-sessions.js'
 import { RedisUplink } from './redis-uplink.js'
 import { textOf } from './reply.js'
 import { loadScripts } from './script-loader.js'
-
-/** The format of the whole store. A newer one is refused. */
-export const REDIS_FORMAT = 1
 
 export interface RedisStoreOptions {
   /** See core/config/redis-location.ts. May hold a password: never logged. */
@@ -91,13 +89,16 @@ async function openParts(context: StoreContext, where: string, log: Logger): Pro
   return RedisUplink.open(context, log)
 }
 
+/** The store has the newest format that a node has written to it. One that is newer than the next is refused. */
 async function checkFormat(connections: RedisConnections, where: string): Promise<void> {
   try {
-    await connections.command('hsetnx', [META_KEY, 'format', REDIS_FORMAT])
+    await connections.command('hsetnx', [META_KEY, 'format', FORMAT])
     const format = Number(textOf(await connections.command('hget', [META_KEY, 'format'])))
-    if (format === REDIS_FORMAT) return
+    // Nobody lowers it.
+    if (format < FORMAT) await connections.command('hset', [META_KEY, 'format', FORMAT])
+    if (format <= NEWEST_FORMAT) return
     throw new StartupError(
-      `${where}: the store has format ${format}, this version reads up to format ${REDIS_FORMAT}: use the version that wrote it, or a newer one`,
+      `${where}: the store has format ${format}, this version reads up to format ${NEWEST_FORMAT}: use the version that wrote it, or a newer one`,
     )
   } catch (cause) {
     if (cause instanceof StartupError) throw cause

@@ -4,11 +4,10 @@ import type { Clock } from '../../clock.js'
 import { SCOPES, type ApiKeyRecord, type Credentials, type Scope } from '../../ports/credentials.js'
 import { CallGate } from './call-gate.js'
 import { ask, changeKeys, type StoreContext, timeArgument } from './device-scripts.js'
+import { FORMAT, readableFormat } from './formats.js'
 import { API_KEYS_KEY, revocationKey } from './keys.js'
 import { explainFailure } from './redis-errors.js'
 import { listOf, numberOf, textOf } from './reply.js'
-
-const FORMAT = 1
 
 export class RedisCredentials implements Credentials {
   readonly #context: StoreContext
@@ -84,8 +83,7 @@ function decodeKey(text: string): ApiKeyRecord {
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null) throw new RangeError('an API key in Redis is damaged')
   const fields = new Map<string, unknown>(Object.entries(value))
-  const format = fields.get('format')
-  if (format !== FORMAT) throw new RangeError(`an API key in Redis has the unknown format ${String(format)}`)
+  readableFormat(fields.get('format'), 'an API key in Redis')
   const [id, name, hash] = ['id', 'name', 'hash'].map((field) => fields.get(field))
   const scopes = fields.get('scopes')
   const createdAt = fields.get('createdAt')

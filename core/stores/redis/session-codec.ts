@@ -3,8 +3,8 @@
 
 import type { OrdinaryMessage } from '../../model/ordinary-message.js'
 import type { QueuedMessage, StoredSubscription } from '../../ports/session-store.js'
+import { behindAdditions, FORMAT, readableFormat } from './formats.js'
 
-const FORMAT = 1
 const HEAD = 12
 const RETAIN = 4
 const RELEASED = 8
@@ -22,15 +22,15 @@ function encode(number: number, flags: number, topic: string, payload: Uint8Arra
 }
 
 function decode(bytes: Buffer) {
-  if (bytes[0] !== FORMAT) throw new RangeError(`a message in Redis has the unknown format ${bytes[0] ?? 'none'}`)
+  const start = behindAdditions(bytes, HEAD, readableFormat(bytes[0], 'a message in Redis'))
   const flags = bytes.readUInt8(7)
-  const end = HEAD + bytes.readUInt32BE(8)
+  const end = start + bytes.readUInt32BE(8)
   return {
     number: bytes.readUIntBE(1, 6),
     qos: qosOf(flags & 3),
     retain: (flags & RETAIN) !== 0,
     released: (flags & RELEASED) !== 0,
-    topic: bytes.toString('utf8', HEAD, end),
+    topic: bytes.toString('utf8', start, end),
     payload: bytes.subarray(end),
   }
 }

@@ -3,8 +3,8 @@
 
 import { createHash } from 'node:crypto'
 import type { NewUplink, StoredUplink } from '../../ports/uplink.js'
+import { behindAdditions, readableFormat } from './formats.js'
 
-const FORMAT = 1
 const HEAD = 11
 const WILL = 1
 const CONTENT_TYPE = 2
@@ -23,9 +23,8 @@ export function encodeUplink({ device, channel, contentType, will, payload }: Ne
 
 /** `entry` must not change afterwards: the payload is a view of it. */
 export function decodeUplink(id: string, entry: Buffer): StoredUplink {
-  if (entry[0] !== FORMAT) throw new RangeError(`uplink ${id} has the unknown format ${entry[0] ?? 'none'}`)
-  const flags = entry.readUInt8(HEAD)
-  let at = HEAD + 1
+  let at = behindAdditions(entry, HEAD, readableFormat(entry[0], `uplink ${id}`))
+  const flags = entry.readUInt8(at++)
   const text = (): string => {
     const length = entry.readUInt32BE(at)
     at += 4 + length

@@ -2,7 +2,8 @@ import type { Test } from 'tap'
 import { createLogger } from '../../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../../core/ports/mailbox.js'
 import { META_KEY } from '../../../core/stores/redis/keys.js'
-import { openRedisStore, REDIS_FORMAT } from '../../../core/stores/redis/open.js'
+import { NEWEST_FORMAT } from '../../../core/stores/redis/formats.js'
+import { openRedisStore } from '../../../core/stores/redis/open.js'
 import type { StoreFactory, StoreHandle, StoreOptions } from '../../conformance/factory.js'
 import { startCluster } from './cluster.js'
 import { noRedis, type RedisServer, startRedis } from './server.js'
@@ -110,7 +111,7 @@ function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
           store = await openStore()
         },
         async makeNewer() {
-          await store.connections.command('hset', [META_KEY, 'format', REDIS_FORMAT + 1])
+          await store.connections.command('hset', [META_KEY, 'format', NEWEST_FORMAT + 1])
           await store.close()
         },
         close: () => store.close(),

@@ -60,7 +60,7 @@ local function append(ttl, size, body)
   local seq = r[HEAD] + 1
   local weight = r[HEAD_WEIGHT] + size
   local expiresAt = ttl == '' and 0 or now + tonumber(ttl)
-  local count = redis.call('RPUSH', K_MESSAGES, struct.pack(ENTRY, 1, now, expiresAt, weight, size) .. body)
+  local count = redis.call('RPUSH', K_MESSAGES, struct.pack(ENTRY, SETTINGS.format, now, expiresAt, weight, size) .. body)
   local due = now + SETTINGS.retentionMs
   if count == 1 or due > r[KEPT_UNTIL] then
     -- Some time ahead, so that not every append has to say it again.

@@ -34,7 +34,7 @@ for i = 2, #ARGV, 6 do
   elseif code == 0 then
     if now > lastMs then lastMs, lastN = now, 0 else lastN = lastN + 1 end
     id = string.format('%.0f-%.0f', lastMs, lastN)
-    redis.call('XADD', K_LOG, id, 'v', struct.pack(UPLINK, 1, now, size) .. ARGV[i + 5])
+    redis.call('XADD', K_LOG, id, 'v', struct.pack(UPLINK, SETTINGS.format, now, size) .. ARGV[i + 5])
     if dedupKey then redis.call('SET', dedupKey, hash .. struct.pack('>I6', now) .. id, 'PX', SETTINGS.uplinkDedupMs) end
     added, grown = added + 1, grown + size
   end

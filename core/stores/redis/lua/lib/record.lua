@@ -26,7 +26,7 @@ local function newRecord(now, epoch, generation)
   -- Nothing of an earlier device under the id may be left to this one.
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
   return {
-    1, now, now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
+    SETTINGS.format, now, now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
     generation, { epoch, 1 }, '', '', 0, '', 0, 0,
   }
 end
@@ -40,7 +40,7 @@ local function loadRecord(now)
   local raw = redis.call('GET', K_RECORD)
   if not raw then return nil end
   local r = cmsgpack.unpack(raw)
-  if r[FORMAT] ~= 1 then error({ err = 'NEWERFORMAT the record has format ' .. tostring(r[FORMAT]) }) end
+  if r[FORMAT] > SETTINGS.newestFormat then error({ err = 'NEWERFORMAT the record has format ' .. tostring(r[FORMAT]) }) end
   if r[CLAIM] == '' and r[PENDING] == 0 and now - math.max(r[USED], r[SEEN]) > SETTINGS.idleMs then
     deleteDevice()
     return nil
@@ -50,6 +50,8 @@ end
 
 -- A record that nobody uses goes by itself; one that is owned does not.
 local function saveRecord(r)
+  -- One of a newer version keeps its format, as it keeps its fields.
+  if r[FORMAT] < SETTINGS.format then r[FORMAT] = SETTINGS.format end
   local raw = cmsgpack.pack(r)
   if r[CLAIM] ~= '' then
     redis.call('SET', K_RECORD, raw)
