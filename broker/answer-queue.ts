@@ -32,11 +32,6 @@ export class AnswerQueue {
     return this.#waiting.length >= WAITING_MAX
   }
 
-  /** Nothing waits. */
-  get empty(): boolean {
-    return this.#waiting.length === 0
-  }
-
   /** `stored` null: it is. */
   add(packet: Buffer, stored: Promise<void> | null): void {
     if (stored === null && this.#waiting.length === 0) {

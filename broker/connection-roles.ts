@@ -1,6 +1,5 @@
 import type { PacketInterceptor } from './aedes-internals.js'
 import type { Timed } from './deadline-wheel.js'
-import type { Leaver } from './drain-crew.js'
 import type { Stranger } from './doorway.js'
 import type { InboundOwner } from './inbound.js'
 import type { SessionConnection } from './mailbox-session.js'
@@ -20,5 +19,4 @@ export type ConnectionRoles = WireHandler &
   MailboxTransportOwner &
   OutputOwner &
   Stranger &
-  Leaver &
   Timed

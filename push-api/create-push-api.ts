@@ -76,8 +76,6 @@ export interface PushApiOptions {
 export interface PushApi {
   /** Resolves when requests are served. StartupError: the address cannot be listened on. */
   start(): Promise<{ readonly http?: number; readonly https?: number }>
-  /** The node will stop: every answer says `Connection: close` from now on. */
-  leave(): void
   /** Takes no new connections, answers what is under way, then cuts what is left. Idempotent. */
   stop(): Promise<void>
   /** Messages, bytes and milliseconds that wait for the store: for metrics. */
@@ -157,10 +155,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
     }
   }
 
-  let stopped: Promise<void> | null = null
-  const stop = (): Promise<void> => (stopped ??= stopOnce())
-
-  async function stopOnce(): Promise<void> {
+  async function stop(): Promise<void> {
     const instance = app
     if (instance === null) return
     const cut = setTimeout(() => {
@@ -176,7 +171,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
     }
   }
 
-  return { start, stop, leave: () => door.leave(), queue, connections: door }
+  return { start, stop, queue, connections: door }
 }
 
 async function listenPlain(app: FastifyInstance, host: string, port: number): Promise<number> {

@@ -16,7 +16,7 @@ export interface ChildOptions {
 }
 
 /** How long anything that should happen may take before the test is told that it did not. */
-export const PATIENCE_MS = 20_000
+export const PATIENCE_MS = 40_000
 
 function baseEnvironment(): Record<string, string> {
   return Object.fromEntries(

@@ -8,11 +8,13 @@ export const POSTRIDER = fileURLToPath(new URL('../../cli/bin/postrider.js', imp
 export interface CommandOptions extends ChildOptions {
   /** For Node itself, before the command. */
   readonly nodeFlags?: readonly string[]
+  /** The program, if it is another one. */
+  readonly program?: string
 }
 
 /** Starts `postrider` with these arguments. */
 export function startCommand(t: Test, args: readonly string[], options: CommandOptions = {}): Child {
-  return new Child(t, process.execPath, [...(options.nodeFlags ?? []), POSTRIDER, ...args], options)
+  return new Child(t, process.execPath, [...(options.nodeFlags ?? []), options.program ?? POSTRIDER, ...args], options)
 }
 
 export interface Ended {

@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** For Node itself, before the command. */
   readonly nodeFlags?: readonly string[]
+  /** The command, if it is another one than what was built. */
+  readonly program?: string
   /** The data folder; else a new one that is removed at the end of the test. */
   readonly folder?: string
 }
@@ -155,7 +157,7 @@ export class TestServer {
   }
 
   /** Starts the server again, over the same folder and on the same ports. It must have ended. */
-  async restart(options: Pick<ServerOptions, 'flags' | 'env'> = {}): Promise<void> {
+  async restart(options: Pick<ServerOptions, 'flags' | 'env' | 'program'> = {}): Promise<void> {
     if (this.#child.status === null) throw new Error('the server still runs')
     this.#child = launch(this.#t, this.folder, { ...this.#options, ...options }, this.#ports)
     this.#ports = await untilReady(this.#child)
@@ -171,10 +173,11 @@ function launch(t: Test, folder: string, options: ServerOptions, ports: ServerPo
     ['--http-port', String(ports.http)],
     ['--admin-port', String(ports.admin)],
   ].filter(([flag = '']) => !given.some((word) => word === flag || word.startsWith(`${flag}=`)))
-  const { env, nodeFlags } = options
+  const { env, nodeFlags, program } = options
   return startCommand(t, ['serve', ...preset.flat(), ...given], {
     ...(env === undefined ? {} : { env }),
     ...(nodeFlags === undefined ? {} : { nodeFlags }),
+    ...(program === undefined ? {} : { program }),
   })
 }
 

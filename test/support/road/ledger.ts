@@ -48,9 +48,11 @@ interface DeviceNotes {
 
 /** One connection of one device, as the device saw it. */
 export interface ConnectionNotes {
-  arrived(number: number, seq: number | null, dup: boolean): void
+  /** `sentAt`: when its producer made it. */
+  arrived(number: number, seq: number | null, dup: boolean, sentAt?: number): void
   /** Call it before the PUBACK is written: an acknowledgement must not look later than it was. */
   acked(number: number): void
+  ended?(): void
 }
 
 export interface Verdict {

@@ -6,8 +6,9 @@ export interface Mark {
   readonly at: number
 }
 
-export function writeMark(number: number, bytes = 0): string {
-  return `${number} ${performance.now().toFixed(3)} `.padEnd(bytes, 'x')
+/** `now`: of a clock that its reader has, too. */
+export function writeMark(number: number, bytes = 0, now = performance.now()): string {
+  return `${number} ${now.toFixed(3)} `.padEnd(bytes, 'x')
 }
 
 /** Throws on a payload that is none of ours. */

@@ -1,19 +1,28 @@
 // A backend that does as the documentation asks: every message has a dedup id, and is pushed again until it is accepted,
 // whatever happened to the request. The ledger is told what was accepted, and where.
 
-import type { RoadLedger } from './ledger.js'
+import type { Place } from './ledger.js'
 import { writeMark } from './payload.js'
 import { pause } from './wait.js'
+
+/** Who is told what was accepted. */
+export interface AcceptedWatch {
+  accepted(device: string, number: number, place: Place): void
+}
 
 export interface ProducerOptions {
   readonly url: () => string
   readonly apiKey: string
-  readonly ledger: RoadLedger
+  readonly ledger: AcceptedWatch
   readonly devices: readonly string[]
   /** Requests at one time; each has devices of its own, so that a device's messages are accepted in order. Default 2. */
   readonly lanes?: number
   /** Messages of a request. Default 50. */
   readonly batch?: number
+  /** Messages of a request that go to one device, one behind the other. Default 1. */
+  readonly run?: number
+  /** What the payloads say as their time. Default: this process's `performance.now`. */
+  readonly now?: () => number
   /** Messages a second, all lanes together. Default: as fast as they are accepted. */
   readonly rate?: number
   /** Bytes of a payload, at least. Default: a mark alone. */
@@ -67,6 +76,8 @@ export class RoadProducer {
   duplicates = 0
   /** Requests without an answer, and what they failed of. */
   readonly failures = new Map<string, number>()
+  /** How long the slowest answer that was a refusal took, milliseconds. */
+  slowestRefusal = 0
 
   constructor(options: ProducerOptions) {
     this.#options = options
@@ -114,13 +125,14 @@ export class RoadProducer {
   }
 
   async #lane(devices: readonly string[], paceMs: number): Promise<void> {
-    const { batch = 50 } = this.#options
+    const { batch = 50, run = 1 } = this.#options
     if (devices.length === 0) return
     let due = performance.now()
     let turn = 0
     while (!this.#stopping) {
       const messages: Outgoing[] = []
-      while (messages.length < batch) messages.push(this.#next(devices[turn++ % devices.length] ?? ''))
+      while (messages.length < batch)
+        messages.push(this.#next(devices[Math.floor(turn++ / run) % devices.length] ?? ''))
       await this.#deliver(messages)
       due += paceMs
       const early = due - performance.now()
@@ -133,7 +145,11 @@ export class RoadProducer {
     const { payloadBytes, ttl, firstNumber = 1 } = this.#options
     const number = (this.#numbers.get(device) ?? firstNumber - 1) + 1
     this.#numbers.set(device, number)
-    const item = { device, dedupId: `${this.#id}-${number}`, payload: writeMark(number, payloadBytes) }
+    const item = {
+      device,
+      dedupId: `${this.#id}-${number}`,
+      payload: writeMark(number, payloadBytes, this.#options.now?.()),
+    }
     return { number, item: ttl === undefined ? item : { ...item, ttl } }
   }
 
@@ -164,6 +180,7 @@ export class RoadProducer {
   /** The results, or null when there are none: then nobody knows what was stored. */
   async #request(messages: readonly Outgoing[]): Promise<readonly unknown[] | null> {
     const { url, apiKey } = this.#options
+    const from = performance.now()
     try {
       const response = await fetch(`${url()}/v1/messages`, {
         method: 'POST',
@@ -175,6 +192,7 @@ export class RoadProducer {
       if (response.status === 200 && typeof body === 'object' && body !== null && 'results' in body) {
         if (Array.isArray(body.results)) return body.results
       }
+      this.slowestRefusal = Math.max(this.slowestRefusal, performance.now() - from)
       this.#failed(`${response.status} ${JSON.stringify(body)}`)
     } catch (error) {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
