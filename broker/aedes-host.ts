@@ -25,6 +25,7 @@ import { Connection } from './connection.js'
 import type { BrokerCounters } from './counters.js'
 import { DeadlineWheel } from './deadline-wheel.js'
 import type { Doorway } from './doorway.js'
+import type { Leaver } from './drain-crew.js'
 import { IntakeMemory } from './intake-memory.js'
 import { TICK_MS, type BrokerLimits } from './limits.js'
 import { MailboxPersistence } from './mailbox-persistence.js'
@@ -54,6 +55,8 @@ export interface AedesHost {
   forgetDevice(device: string): Promise<void>
   /** From now on every CONNECT is answered CONNACK 3. */
   drain(): void
+  /** Every connection, also those without a CONNECT and those that are closing. */
+  readonly connections: Iterable<Leaver>
   /** Closes every connection; resolves when all wires have closed. */
   stop(): Promise<void>
 }
@@ -217,6 +220,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
     drain() {
       draining = true
     },
+    connections,
     async stop() {
       draining = true
       for (const connection of connections) connection.close('shutdown')

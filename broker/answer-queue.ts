@@ -32,6 +32,11 @@ export class AnswerQueue {
     return this.#waiting.length >= WAITING_MAX
   }
 
+  /** Nothing waits. */
+  get empty(): boolean {
+    return this.#waiting.length === 0
+  }
+
   /** `stored` null: it is. */
   add(packet: Buffer, stored: Promise<void> | null): void {
     if (stored === null && this.#waiting.length === 0) {

@@ -1,5 +1,6 @@
 import type { PacketInterceptor } from './aedes-internals.js'
 import type { Timed } from './deadline-wheel.js'
+import type { Leaver } from './drain-crew.js'
 import type { Stranger } from './doorway.js'
 import type { InboundOwner } from './inbound.js'
 import type { SessionConnection } from './mailbox-session.js'
@@ -19,4 +20,5 @@ export type ConnectionRoles = WireHandler &
   MailboxTransportOwner &
   OutputOwner &
   Stranger &
+  Leaver &
   Timed

@@ -17,12 +17,12 @@ import type { ConnectionRoles } from './connection-roles.js'
 import type { CloseReason, ProtocolError } from './counters.js'
 import { NO_SLOT } from './deadline-wheel.js'
 import { byeFor, isCloseCode } from './farewell.js'
-import { COURIER_IDS_FROM, type FrameViolation } from './frame-scanner.js'
+import type { FrameViolation } from './frame-scanner.js'
 import { Inbound } from './inbound.js'
 import { MailboxSession } from './mailbox-session.js'
 import { MailboxTransport } from './mailbox-transport.js'
 import { Output } from './output.js'
-import { asDevicePacket } from './packets.js'
+import { routePacket } from './packet-route.js'
 import { OrdinaryClient } from './pubsub/client.js'
 import { PublishDesk } from './publish-desk.js'
 import type { Peer, Wire } from './wire.js'
@@ -254,11 +254,11 @@ export class Connection implements ConnectionRoles {
   // --- from Aedes
 
   writeFromAedes(bytes: Buffer): void {
-    this.#answer(bytes)
+    this.reply(bytes)
   }
 
   /** A device that asks and does not read the answers is not waited for. The courier has its own limit. */
-  #answer(bytes: Buffer): void {
+  reply(bytes: Buffer): void {
     const { maxUnsentBytes, maxPublishBytes } = this.#context.limits
     if (this.alive && this.#output.cost > maxUnsentBytes + maxPublishBytes) this.close('slow_consumer')
     else this.#output.write(bytes)
@@ -283,25 +283,11 @@ export class Connection implements ConnectionRoles {
 
   intercept(parsed: unknown): boolean {
     if (!this.alive) return true
-    const packet = asDevicePacket(parsed)
-    if (packet === null) {
-      this.violated('malformed_packet')
-      return true
-    }
-    if (packet.cmd === 'other') {
-      this.#leaving ||= packet.name === 'disconnect'
-      return false
-    }
-    if (packet.cmd === 'handshake') {
-      if (this.#ordinary?.active === true && packet.messageId < COURIER_IDS_FROM) return false
-      this.violated('unsolicited')
-      return true
-    }
-    this.#client?.refreshKeepAlive()
-    if (packet.cmd !== 'publish') this.#session?.accept(packet)
-    else if (this.#session?.busy === true) this.#session.afterwards(() => this.#publishes?.accept(packet))
-    else this.#publishes?.accept(packet)
-    return true
+    const takers = { session: this.#session, ordinary: this.#ordinary, publishes: this.#publishes }
+    const route = routePacket(parsed, takers, this)
+    this.#leaving ||= route === 'disconnect'
+    if (route === 'taken' && this.alive) this.#client?.refreshKeepAlive()
+    return route === 'taken'
   }
 
   wasCalledFor(): void {
@@ -314,10 +300,6 @@ export class Connection implements ConnectionRoles {
 
   // --- from the session
 
-  reply(packet: Buffer): void {
-    this.#answer(packet)
-  }
-
   sessionIdle(): void {
     this.#stream.wake()
   }
@@ -328,6 +310,24 @@ export class Connection implements ConnectionRoles {
   }
 
   // --- the end
+
+  get standing(): boolean {
+    return this.admitted && this.alive
+  }
+
+  get rests(): boolean {
+    if (this.#state !== 'open' || this.#output.buffered > 0) return false
+    return this.#courier?.rests !== false && this.#publishes?.rests !== false && this.#session?.busy !== true
+  }
+
+  letGo(): void {
+    this.#courier?.letGo()
+  }
+
+  leave(): void {
+    if (this.#courier === null) this.close('draining')
+    else void this.#courier.close('draining')
+  }
 
   /** Ends it at once: others need the room. */
   evict(): void {

@@ -88,6 +88,14 @@ export type ProtocolError =
   | 'too_many_unreceived'
   | 'password_without_username'
 
+/** What a drain did. */
+export class DrainCounters {
+  /** Connections that are sent nothing more and have not ended yet. */
+  leaving = 0
+  /** Connections that it ended: with nothing in flight, after a moment for what was, or because no more time was left. */
+  readonly ended = { idle: 0, busy: 0, rest: 0 }
+}
+
 /** The broker's numbers; the composition exposes them. Plain fields, because the hot path adds to them. */
 export class BrokerCounters {
   /** What happens before the first byte of MQTT. */

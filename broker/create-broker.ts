@@ -8,8 +8,9 @@ import type { Uplink } from '../core/ports/uplink.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import type { CourierHost } from '../courier/courier-api.js'
 import { startAedesHost, type AedesHost } from './aedes-host.js'
-import { BrokerCounters } from './counters.js'
+import { BrokerCounters, DrainCounters } from './counters.js'
 import { Doorway } from './doorway.js'
+import { DrainCrew } from './drain-crew.js'
 import { DEFAULT_BROKER_LIMITS, type BrokerLimits } from './limits.js'
 import {
   createListeners,
@@ -33,6 +34,7 @@ export interface BrokerOptions extends ListenerOptions {
   readonly sessions: SessionStore
   readonly uplink: Pick<Uplink, 'append'>
   readonly counters?: BrokerCounters
+  readonly drainCounters?: DrainCounters
   readonly limits?: Partial<BrokerLimits>
   /** Shared with the other listeners of the process. Default: no limit. */
   readonly sockets?: SocketBudget
@@ -49,12 +51,24 @@ export interface Broker {
   forgetDevice(device: string): Promise<void>
   /** Refuses new devices with CONNACK 3; those that are connected stay. */
   drain(): void
+  /**
+   * Takes no connections any more, and lets go of those that there are, `perSecond` of them (0: all at once), idle ones first;
+   * each is told to come back elsewhere. Resolves when no device is connected. When `hurry` is aborted the rest goes at once.
+   * `drain` comes first, `stop` afterwards.
+   */
+  letGo(perSecond: number, hurry: AbortSignal): Promise<void>
   /** Stops accepting and closes the sockets that are left. Idempotent. */
   stop(): Promise<void>
 }
 
+const nextTurn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+
 export function createBroker(options: BrokerOptions): Broker {
   const counters = options.counters ?? new BrokerCounters()
+  const drainCounters = options.drainCounters ?? new DrainCounters()
   const limits = { ...DEFAULT_BROKER_LIMITS, ...options.limits }
   const clock = options.clock ?? systemClock
   const sockets = options.sockets ?? new SocketBudget(Infinity)
@@ -115,6 +129,15 @@ export function createBroker(options: BrokerOptions): Broker {
     },
     drain() {
       running?.drain()
+    },
+    async letGo(perSecond, hurry) {
+      if (running === null) return
+      // What the operating system has accepted already comes in now, and is answered.
+      await nextTurn()
+      await nextTurn()
+      for (const listener of listeners.values()) listener.close()
+      const { connections } = running
+      await new DrainCrew({ connections, perSecond, counters: drainCounters, clock }).run(hurry)
     },
     stop: () => (stopped ??= stop()),
   }

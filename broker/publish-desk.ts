@@ -61,6 +61,11 @@ export class PublishDesk {
     return this.#answers?.busy === true || this.#uplink?.full === true
   }
 
+  /** Every publish that came is acknowledged. */
+  get rests(): boolean {
+    return this.#answers?.empty !== false
+  }
+
   accept(packet: PublishPacket): void {
     const { connection, limits } = this.#options
     if (packet.qos > 0 && packet.messageId === 0) {

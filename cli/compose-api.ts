@@ -20,7 +20,7 @@ export function startApi(
   node: NodeParts,
   parts: ApiParts,
 ): Promise<{ readonly http?: number; readonly https?: number }> {
-  const { config, certificates, store, security, limits, metrics, lifecycle } = node
+  const { config, certificates, store, security, limits, metrics, lifecycle, drain } = node
   const counters = new ApiCounters()
   const api = createPushApi({
     ...parts,
@@ -46,6 +46,11 @@ export function startApi(
     sockets: limits.sockets,
   })
   metrics.expose([...apiMetrics(counters), ...queueMetrics(api.queue), ...httpMetrics(api.connections)])
+  drain.add({
+    announce: () => api.leave(),
+    refuse: () => api.leave(),
+    letGo: () => api.stop(),
+  })
   return lifecycle.step(
     'api',
     () => node.listening(() => api.start()),

@@ -1,26 +1,29 @@
 // The composition of what serves devices: their couriers, and the listeners in front.
 
-import { BrokerCounters } from '../broker/counters.js'
+import { BrokerCounters, DrainCounters } from '../broker/counters.js'
 import { createBroker, type Broker } from '../broker/create-broker.js'
 import type { DevicePorts } from '../broker/listeners/create-listeners.js'
 import { PubSubCounters } from '../broker/pubsub/counters.js'
 import { UplinkCounters } from '../broker/uplink/uplink-counters.js'
+import { stopReserveMs } from '../core/drain.js'
 import { LOOPBACK_ORIGINS } from '../core/net/origins.js'
 import { CourierCounters } from '../courier/courier-counters.js'
 import { createCourierHost } from '../courier/create-courier-host.js'
 import type { NodeParts } from './compose-node.js'
-import { brokerMetrics, courierMetrics, pubsubMetrics, uplinkMetrics } from './metric-tables.js'
+import { brokerMetrics, courierMetrics, drainMetrics, pubsubMetrics, uplinkMetrics } from './metric-tables.js'
 
 /** Joins the bus, and listens for devices. */
 export async function startBroker(node: NodeParts): Promise<{ readonly broker: Broker; readonly ports: DevicePorts }> {
-  const { config, certificates, store, bus, security, limits, metrics, lifecycle, clock, clientLog: log } = node
+  const { config, certificates, store, bus, security, limits, metrics, lifecycle, drain, clock, clientLog: log } = node
   const courierCounters = new CourierCounters()
   const counters = new BrokerCounters()
+  const drainCounters = new DrainCounters()
   const pubsubCounters = new PubSubCounters()
   const uplinkCounters = new UplinkCounters()
   metrics.expose([
     ...courierMetrics(courierCounters),
     ...brokerMetrics(counters),
+    ...drainMetrics(drainCounters),
     ...pubsubMetrics(pubsubCounters),
     ...uplinkMetrics(uplinkCounters, store.uplink),
   ])
@@ -34,6 +37,8 @@ export async function startBroker(node: NodeParts): Promise<{ readonly broker: B
     window: config.window,
     windowMax: config.windowMax,
     sweepIntervalMs: config.sweepInterval,
+    // The bus and the store have to be closed too.
+    stopTimeoutMs: stopReserveMs(config.drainDeadline) / 3,
   })
   await lifecycle.step(
     'couriers',
@@ -56,11 +61,16 @@ export async function startBroker(node: NodeParts): Promise<{ readonly broker: B
     uplinkCounters,
     log,
     counters,
+    drainCounters,
     pubsubCounters,
     limits: limits.broker,
     pubsubLimits: limits.pubsub,
     sockets: limits.sockets,
     clock,
+  })
+  drain.add({
+    refuse: () => broker.drain(),
+    letGo: (hurry) => broker.letGo(config.drainRate, hurry),
   })
   const ports = await lifecycle.step(
     'broker',

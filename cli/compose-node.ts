@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js'
 import type { ServerConfig } from '../core/config/server-options.js'
+import type { Drain } from '../core/drain.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import type { Logger } from '../core/log.js'
 import type { Metrics } from '../core/metrics/metrics.js'
@@ -27,6 +28,7 @@ export interface NodeParts {
   readonly limits: NodeLimits
   readonly metrics: Metrics
   readonly lifecycle: Lifecycle
+  readonly drain: Drain
   readonly clock: Clock
   /** For lines that clients cause. */
   readonly clientLog: Logger

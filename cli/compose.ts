@@ -9,6 +9,7 @@ import type { Readiness } from '../core/admin/readiness.js'
 import type { Clock } from '../core/clock.js'
 import type { Environment } from '../core/config/read-environment.js'
 import type { ServerConfig } from '../core/config/server-options.js'
+import type { Drain } from '../core/drain.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import { CLIENT_LINES, createLogger, LineLimit, type Logger } from '../core/log.js'
 import { createMetrics } from '../core/metrics/metrics.js'
@@ -26,7 +27,7 @@ import { startSecurity } from './compose-security.js'
 import { startStore } from './compose-store.js'
 import { startTls } from './compose-tls.js'
 import { explainListenError } from './listen-error.js'
-import { logMetrics } from './metric-tables.js'
+import { drainPhaseMetrics, logMetrics } from './metric-tables.js'
 
 /** The listeners that are on, and their ports. */
 export interface Ports extends DevicePorts {
@@ -53,6 +54,7 @@ export interface ServerParts {
   readonly log: Logger
   readonly clock: Clock
   readonly lifecycle: Lifecycle
+  readonly drain: Drain
   readonly readiness: Readiness
   /** Of the product. */
   readonly version: string
@@ -62,7 +64,7 @@ export interface ServerParts {
  * Starts all parts of one process, as its role says. Rejects with StartupError for what the operator can put right; what had started is stopped by `lifecycle.stop`, which the caller calls.
  */
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
-  const { config, where, env, log, clock, lifecycle, readiness, version } = parts
+  const { config, where, env, log, clock, lifecycle, drain, readiness, version } = parts
   const listening = <T>(start: () => Promise<T>): Promise<T> =>
     start().catch((error: unknown) => {
       throw explainListenError(error, config, where)
@@ -72,7 +74,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const clientLog = createLogger({ level: config.logLevel, limit: lines })
   const limits = nodeLimits(config, where, log)
   const metrics = createMetrics()
-  metrics.expose(logMetrics(lines))
+  metrics.expose([...logMetrics(lines), ...drainPhaseMetrics(drain)])
 
   const certificates = await startTls({ config, where, log, clock, metrics, lifecycle })
   const proxies = config.trustProxy === undefined ? null : trustedProxies(config.trustProxy)
@@ -96,7 +98,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const bus = await startBus({ config, connections: store.connections, log, metrics, lifecycle })
   const name = `${hostname()}-${randomId()}`
   const shared = { name, config, store, bus, security, certificates, proxies, origins, limits, metrics }
-  const node: NodeParts = { ...shared, lifecycle, clock, clientLog, listening }
+  const node: NodeParts = { ...shared, lifecycle, drain, clock, clientLog, listening }
 
   let broker: Broker | null = null
   let devicePorts: DevicePorts = {}

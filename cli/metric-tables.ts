@@ -1,11 +1,12 @@
 // Which counters of the components are shown as metrics, under which names. A counter that is not listed here is not seen:
 // the unit test of this file says so.
 
-import type { BrokerCounters } from '../broker/counters.js'
+import type { BrokerCounters, DrainCounters } from '../broker/counters.js'
 import type { PubSubCounters } from '../broker/pubsub/counters.js'
 import type { UplinkCounters } from '../broker/uplink/uplink-counters.js'
 import type { LocalBusCounters } from '../core/bus/local/local-bus.js'
 import type { RedisBusCounters } from '../core/bus/redis/counters.js'
+import { DRAIN_PHASES, type Drain } from '../core/drain.js'
 import type { LineLimit } from '../core/log.js'
 import type { Metric } from '../core/metrics/metrics.js'
 import type { Uplink } from '../core/ports/uplink.js'
@@ -25,6 +26,34 @@ const byLabel = (
   help: string,
   read: () => Readonly<Record<string, number>> | ReadonlyMap<string, number>,
 ): Metric => ({ name, help, kind: 'counter', label, read })
+
+/** Of the node. */
+export function drainPhaseMetrics(drain: Pick<Drain, 'phase'>): readonly Metric[] {
+  return [
+    gauge(
+      'drain_state',
+      'How far a stop in good order is: 0 serving, 1 announced and still serving, 2 letting go of connections, 3 stopping',
+      () => DRAIN_PHASES.indexOf(drain.phase),
+    ),
+  ]
+}
+
+/** Of a broker. */
+export function drainMetrics(c: DrainCounters): readonly Metric[] {
+  return [
+    gauge(
+      'drain_connections_leaving',
+      'Connections that may finish what is in flight and get nothing more',
+      () => c.leaving,
+    ),
+    byLabel(
+      'drain_connections_total',
+      'connections',
+      'Connections ended by a drain: idle ones, busy ones after a moment, and the rest when its time was over',
+      () => c.ended,
+    ),
+  ]
+}
 
 /** Only where TLS is on. */
 export function tlsMetrics(c: CertificateCounters, certificates: Pick<Certificates, 'current'>): readonly Metric[] {

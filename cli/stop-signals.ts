@@ -12,12 +12,14 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 export const SAME_WISH_MS = 500
 
 /**
- * SIGINT and SIGTERM ask once for a stop in good order; another one later ends the process at once, with the exit code
- * that shells give (128 + number). `dispose` gives the signals their usual meaning back.
+ * SIGINT and SIGTERM ask for a stop in good order; another one later shortens it, and when `onAgain` says that there is nothing
+ * to shorten ends the process at once, with the exit code that shells give (128 + number). `dispose` gives the signals their
+ * usual meaning back.
  */
 export function listenForStop(
   clock: Pick<Clock, 'monotonic'>,
   onStop: (signal: StopSignal) => void,
+  onAgain: (signal: StopSignal) => boolean = () => false,
 ): { dispose(): void } {
   let asked: number | null = null
   const listeners = SIGNALS.map((signal) => {
@@ -27,7 +29,8 @@ export function listenForStop(
         asked = now
         onStop(signal)
       } else if (now - asked > SAME_WISH_MS) {
-        process.exit(128 + constants.signals[signal])
+        if (!onAgain(signal)) process.exit(128 + constants.signals[signal])
+        asked = now
       }
     }
     process.on(signal, listener)

@@ -15,9 +15,9 @@ export interface Lifecycle {
   /**
    * Stops every started step, in reverse order. Each may use what is left until the deadline, and at least
    * `LAST_CHANCE_MS`: a step that hangs does not keep the store from closing. Resolves false when a step failed or was
-   * given up. A second call gets the first one's answer.
+   * given up. A second call gets the first one's answer. `withinMs`: instead of the deadline, when a part of it is used up.
    */
-  stop(): Promise<boolean>
+  stop(withinMs?: number): Promise<boolean>
   /** True once `stop` was called. */
   readonly stopping: boolean
 }
@@ -71,8 +71,8 @@ export function createLifecycle(options: {
     }
   }
 
-  async function stopAll(): Promise<boolean> {
-    const deadline = clock.monotonic() + stopDeadlineMs
+  async function stopAll(withinMs: number): Promise<boolean> {
+    const deadline = clock.monotonic() + withinMs
     const left = (): number => Math.max(LAST_CHANCE_MS, deadline - clock.monotonic())
     // A step that is starting is waited for, so that it can be undone: a half-opened store is worse than a late stop.
     let clean = await settlesWithin(current.then(noop, noop), left())
@@ -94,7 +94,7 @@ export function createLifecycle(options: {
       log.debug({ step: name, ms: Math.round(clock.monotonic() - from) }, 'started')
       return value
     },
-    stop: () => (stopped ??= stopAll()),
+    stop: (withinMs = stopDeadlineMs) => (stopped ??= stopAll(withinMs)),
     get stopping() {
       return stopped !== null
     },

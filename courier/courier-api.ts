@@ -63,6 +63,10 @@ export interface Courier {
   drained(): void
   /** Bytes came from the device, or bytes left the full buffer to it: it is alive. Cheap, called for every chunk. */
   heard(): void
+  /** Sends nothing more, for good: the node drains, and `close` follows when the device has acknowledged what it has. */
+  letGo(): void
+  /** Nothing is in flight to the device, and nothing about to be. */
+  readonly rests: boolean
   /** Ends the connection from the server's side: flushes acks, releases the claim, closes the transport with `code`. */
   close(code: CloseCode): Promise<void>
   /** The socket has closed: flushes acks and releases the claim. Idempotent, never rejects. */
@@ -80,7 +84,10 @@ export interface CourierHost {
   open(request: OpenRequest): Promise<Courier>
   /** Connected devices of this node. */
   readonly size: number
-  /** Closes every connection with `draining`, flushes, releases, leaves the bus. Idempotent. */
+  /**
+   * Closes every connection with `draining`, flushes, releases, leaves the bus. When the store does not take that within the
+   * stop time, goes without: acks are lost with their messages coming again, claims are those of a node that is gone. Idempotent.
+   */
   stop(): Promise<void>
 }
 

@@ -3,6 +3,7 @@
 import type { LiveNodes } from '../core/live-nodes.js'
 import type { Bus, BusHandler, Kick, Notice } from '../core/ports/bus.js'
 import { PostriderError } from '../core/errors.js'
+import { atMost } from './backoff.js'
 import { ConnectionGone, type Courier, type CourierHost, type OpenRequest } from './courier-api.js'
 import { HostedCourier } from './hosted-courier.js'
 import type { NodeServices } from './node-services.js'
@@ -16,6 +17,7 @@ export interface CourierHostParts {
   readonly kickTimeoutMs: number
   readonly tickMs: number
   readonly pingMs: number
+  readonly stopTimeoutMs: number
   /** Couriers by device: the host's own map, which the sweeper walks too. */
   readonly couriers: Map<string, HostedCourier>
   /** Couriers by claim that are opening or leaving: kicks and notices may name them. */
@@ -101,15 +103,27 @@ export class NodeCourierHost implements CourierHost, BusHandler {
   }
 
   private async drain(): Promise<void> {
-    const { services, bus, couriers, aside } = this.parts
-    await Promise.all(this.opening.values())
-    const closing = [...couriers.values()].map((courier) => courier.close('draining'))
-    await Promise.all([...closing, ...[...aside.values()].map((courier) => courier.over)])
+    const { services, bus, couriers, aside, stopTimeoutMs } = this.parts
+    await atMost(this.closeAll(), stopTimeoutMs)
+    if (couriers.size + aside.size > 0) {
+      const devices = couriers.size + aside.size
+      services.log.warn(
+        { devices },
+        'the store did not take the last acks of these devices: they may get messages again',
+      )
+    }
     clearInterval(this.ticker)
     services.sweeper.stop()
     services.reads.stop()
     services.flusher.stop()
     await bus.leave(services.node)
+  }
+
+  private async closeAll(): Promise<void> {
+    const { couriers, aside } = this.parts
+    await Promise.all(this.opening.values())
+    const closing = [...couriers.values()].map((courier) => courier.close('draining'))
+    await Promise.all([...closing, ...[...aside.values()].map((courier) => courier.over)])
   }
 
   // ----- the bus -------------------------------------------------------------------------------------------------------

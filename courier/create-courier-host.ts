@@ -32,6 +32,7 @@ export const COURIER_DEFAULTS = {
   kickTimeoutMs: 250,
   unconfirmedMs: 3_000,
   closeGraceMs: 1_000,
+  stopTimeoutMs: 10_000,
   tickMs: 500,
 } as const
 
@@ -82,6 +83,8 @@ export interface CourierHostOptions {
   readonly unconfirmedMs?: number
   /** Milliseconds for which a closing connection waits for its acks to be stored before its socket ends. Default 1,000. */
   readonly closeGraceMs?: number
+  /** Milliseconds for which `stop` waits for a store that does not take the last acks. Default 10,000. */
+  readonly stopTimeoutMs?: number
   /** Milliseconds between two looks at all deadlines. Default 500. */
   readonly tickMs?: number
 }
@@ -152,6 +155,7 @@ export function createCourierHost(options: CourierHostOptions): CourierHost {
     kickTimeoutMs: settings.kickTimeoutMs,
     tickMs: settings.tickMs,
     pingMs: Math.min(1_000, settings.unconfirmedMs / 3),
+    stopTimeoutMs: settings.stopTimeoutMs,
     couriers,
     aside,
   })

@@ -10,6 +10,8 @@ export const Hold = {
   claimsUnconfirmed: 4,
   /** A stream device has not said where it wants to go on, or the store has not answered yet: nothing precedes welcome. */
   noWelcome: 8,
+  /** The node drains, and this connection's turn has come: what is in flight may be acknowledged, nothing more is sent. */
+  leaving: 16,
 } as const
 
 export type Hold = (typeof Hold)[keyof typeof Hold]

@@ -103,6 +103,14 @@ export class HostedCourier implements Courier, CourierEffects {
     this.machine.heard()
   }
 
+  letGo(): void {
+    this.machine.letGo()
+  }
+
+  get rests(): boolean {
+    return this.machine.rests
+  }
+
   close(code: CloseCode): Promise<void> {
     this.machine.close(code)
     return this.over

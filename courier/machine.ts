@@ -55,6 +55,17 @@ export class CourierMachine extends ResumeMachine {
     this.hold(Hold.notSubscribed)
   }
 
+  /** Sends nothing more, for good. Acks of what is in flight count; `close` follows. */
+  letGo(): void {
+    this.hold(Hold.leaving)
+  }
+
+  /** Nothing is in flight, and nothing about to be. */
+  get rests(): boolean {
+    const still = (this.holds & Hold.leaving) !== 0 || (this.page === undefined && !this.reading)
+    return this.window.count === 0 && still
+  }
+
   /** The node may have lost its claims unknowingly: nothing is sent until a sweep that began after this has confirmed it. */
   unconfirmed(): void {
     if (this.phase === 'open') this.hold(Hold.claimsUnconfirmed)

@@ -76,6 +76,8 @@ export interface PushApiOptions {
 export interface PushApi {
   /** Resolves when requests are served. StartupError: the address cannot be listened on. */
   start(): Promise<{ readonly http?: number; readonly https?: number }>
+  /** The node will stop: every answer says `Connection: close` from now on. */
+  leave(): void
   /** Takes no new connections, answers what is under way, then cuts what is left. Idempotent. */
   stop(): Promise<void>
   /** Messages, bytes and milliseconds that wait for the store: for metrics. */
@@ -155,7 +157,10 @@ export function createPushApi(options: PushApiOptions): PushApi {
     }
   }
 
-  async function stop(): Promise<void> {
+  let stopped: Promise<void> | null = null
+  const stop = (): Promise<void> => (stopped ??= stopOnce())
+
+  async function stopOnce(): Promise<void> {
     const instance = app
     if (instance === null) return
     const cut = setTimeout(() => {
@@ -171,7 +176,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
     }
   }
 
-  return { start, stop, queue, connections: door }
+  return { start, stop, leave: () => door.leave(), queue, connections: door }
 }
 
 async function listenPlain(app: FastifyInstance, host: string, port: number): Promise<number> {

@@ -43,7 +43,9 @@ export class HttpDoor {
   readonly #newcomers: WaitingRoom<Socket>
   readonly #known: WaitingRoom<Socket>
   readonly #clients = new WeakMap<Duplex, Client>()
+  readonly #underWay = new Set<ServerResponse>()
   #open = 0
+  #leaving = false
   #closing = false
 
   constructor(limits: HttpDoorLimits, budget: SocketBudget, counters: ApiCounters) {
@@ -96,6 +98,12 @@ export class HttpDoor {
       this.#newcomers.enter(secured)
       secured.once('close', () => this.#leaves(secured))
     })
+  }
+
+  /** From now on every answer is the last one of its connection: clients come again elsewhere. */
+  leave(): void {
+    this.#leaving = true
+    for (const response of this.#underWay) endsConnection(response)
   }
 
   /**
@@ -183,11 +191,14 @@ export class HttpDoor {
       return false
     }
     client.last = { request, response }
+    this.#underWay.add(response)
+    if (this.#leaving) endsConnection(response)
     if (client.requests++ === 0) {
       this.#newcomers.leave(socket)
       this.#known.leave(socket)
     }
     response.once('close', () => {
+      this.#underWay.delete(response)
       client.known ||= response.statusCode < 400 && request.url?.startsWith(NEEDS_KEY) === true
       client.requests--
       if (request.complete && client.last?.request === request) client.last = null
@@ -199,4 +210,8 @@ export class HttpDoor {
     })
     return true
   }
+}
+
+function endsConnection(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('connection', 'close')
 }

@@ -2,6 +2,7 @@ import { createReadiness } from '../../core/admin/readiness.js'
 import { systemClock } from '../../core/clock.js'
 import { loadServerConfig } from '../../core/config/load-server-config.js'
 import { CONFIG_FILE_OPTION, SERVER_OPTIONS } from '../../core/config/server-options.js'
+import { createDrain } from '../../core/drain.js'
 import { EXIT } from '../../core/exit-codes.js'
 import { createLifecycle, StoppedWhileStarting } from '../../core/lifecycle.js'
 import { createLogger, type Logger } from '../../core/log.js'
@@ -40,17 +41,38 @@ async function run(io: CommandIo): Promise<number> {
   const readiness = createReadiness(clock)
   readiness.hold('starting')
   const lifecycle = createLifecycle({ log, clock, stopDeadlineMs: config.drainDeadline })
+  const drain = createDrain({ clock, log, delayMs: config.drainDelay, deadlineMs: config.drainDeadline })
+  let serving = false
+  const stop = async (): Promise<boolean> => lifecycle.stop(serving ? await drain.run() : config.drainDeadline)
   const stopped = new Promise<boolean>((resolve) => {
-    listenForStop(clock, (signal) => {
-      log.info({ signal }, 'stopping')
-      readiness.hold('draining')
-      resolve(lifecycle.stop())
-    })
+    listenForStop(
+      clock,
+      (signal) => {
+        log.info({ signal }, 'stopping')
+        readiness.hold('draining')
+        resolve(stop())
+      },
+      (signal) => {
+        const hurries = serving && drain.hurry()
+        if (hurries) log.info({ signal }, 'asked again: stopping without a pause')
+        return hurries
+      },
+    )
   })
 
   let server: RunningServer
   try {
-    server = await startServer({ config, where, env: io.env, log, clock, lifecycle, readiness, version: io.version })
+    server = await startServer({
+      config,
+      where,
+      env: io.env,
+      log,
+      clock,
+      lifecycle,
+      drain,
+      readiness,
+      version: io.version,
+    })
   } catch (error) {
     const clean = await lifecycle.stop()
     if (error instanceof StoppedWhileStarting) return clean ? EXIT.ok.code : EXIT.failed.code
@@ -58,6 +80,7 @@ async function run(io: CommandIo): Promise<number> {
   }
   io.stderr.write(firstStartLines(server, config))
   readiness.release('starting')
+  serving = true
   io.stdout.write(`${JSON.stringify({ ready: true, ports: server.ports })}\n`)
 
   const clean = await stopped
@@ -72,7 +95,7 @@ export const serveCommand: Command = {
   details: [
     'Prints one line when it serves: {"ready":true,"ports":{"mqtt":1883,"ws":8083,"http":8080,"admin":9090}}. Logs go to stderr.',
     `Secrets come from the environment alone: ${API_KEY_VARIABLE} and ${TOKEN_SECRET_VARIABLE}, else from files in the data folder, which the first start makes.`,
-    'SIGTERM and SIGINT stop in good order; a second one ends at once. With TLS, SIGHUP reads the certificate again.',
+    'SIGTERM and SIGINT stop in good order; a second one waits for nothing more, a third ends at once. With TLS, SIGHUP reads the certificate again.',
   ],
   options: { ...CONFIG_FILE_OPTION, ...SERVER_OPTIONS },
   run,

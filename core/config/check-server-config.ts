@@ -1,5 +1,6 @@
 import { DEVICE_ID_MAX } from '../../protocol/device-id.js'
 import { UPLINK_CHANNEL_MAX_BYTES } from '../../protocol/topics.js'
+import { stopReserveMs } from '../drain.js'
 import { StartupError } from '../errors.js'
 import { messageSize } from '../model/message.js'
 import { isLoopback } from '../net/loopback.js'
@@ -77,6 +78,11 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
   if (config.payloadMax > config.bodyMax) {
     refuse(
       `${name('payloadMax')} ${config.payloadMax} bytes is over ${name('bodyMax')} ${config.bodyMax} bytes: such a message could never be sent`,
+    )
+  }
+  if (config.drainDelay > config.drainDeadline - stopReserveMs(config.drainDeadline)) {
+    refuse(
+      `${name('drainDelay')}: leaves no time to let go of connections before ${name('drainDeadline')}, of which the last ${stopReserveMs(config.drainDeadline) / 1000} s are for the stop itself`,
     )
   }
   checkStore(config, where, name)

@@ -321,10 +321,20 @@ export const SERVER_OPTIONS = {
     default: 0,
     doc: 'Requests to the REST API from one address, with a burst of two seconds; more are answered 429',
   }),
+  drainDelay: option<number>({
+    type: duration({ min: 0, max: 600_000 }),
+    default: 0,
+    doc: 'How long a node that was asked to stop serves on after `/readyz` says so. Behind a load balancer: as long as that needs to notice, such as 10 s',
+  }),
+  drainRate: option<number>({
+    type: rateOrOff({ min: 1 / 60, max: 1_000_000 }),
+    default: 1_000,
+    doc: 'Devices that a stopping node lets go, idle ones first. In a cluster: no more than the other nodes can take, such as 250/s',
+  }),
   drainDeadline: option<number>({
     type: duration({ min: 100, max: 3_600_000 }),
     default: 20_000,
-    doc: 'How long a stop in good order may take, from SIGTERM or SIGINT on',
+    doc: 'How long a stop in good order may take, from SIGTERM or SIGINT on, with the delay. Some seconds of it (6, or half of it) are for the stop itself: devices that are connected by then are closed at once',
   }),
   logLevel: option<LogLevel>({
     type: choice(LOG_LEVELS),
@@ -345,8 +355,6 @@ export const CONFIG_FILE_OPTION = {
 
 /** Settings of the design that this version does not have: refused by name wherever they are given, never ignored. */
 export const LATER_SETTINGS: Readonly<Record<string, string>> = {
-  'drain-delay': 'a paced drain',
-  'drain-rate': 'a paced drain',
   workers: 'more than one worker',
 }
 

@@ -1,11 +1,13 @@
 import t, { type Test } from 'tap'
-import { BrokerCounters } from '../../broker/counters.js'
+import { BrokerCounters, DrainCounters } from '../../broker/counters.js'
 import { PubSubCounters } from '../../broker/pubsub/counters.js'
 import {
   apiMetrics,
   brokerMetrics,
   busMetrics,
   courierMetrics,
+  drainMetrics,
+  drainPhaseMetrics,
   pubsubMetrics,
   queueMetrics,
   redisBusMetrics,
@@ -68,6 +70,8 @@ void t.test('metrics: every counter of every component is shown, once', async (t
   const bus = new LocalBusCounters()
   eachIsShown(t, courier, courierMetrics(courier))
   eachIsShown(t, broker, brokerMetrics(broker))
+  const drain = new DrainCounters()
+  eachIsShown(t, drain, drainMetrics(drain))
   eachIsShown(t, pubsub, pubsubMetrics(pubsub))
   eachIsShown(t, api, apiMetrics(api))
   eachIsShown(t, bus, busMetrics(bus))
@@ -83,6 +87,8 @@ void t.test('metrics: names are unique and follow the conventions of Prometheus'
   const all = [
     ...courierMetrics(new CourierCounters()),
     ...brokerMetrics(new BrokerCounters()),
+    ...drainMetrics(new DrainCounters()),
+    ...drainPhaseMetrics({ phase: 'serving' }),
     ...pubsubMetrics(new PubSubCounters()),
     ...apiMetrics(new ApiCounters()),
     ...redisBusMetrics(new RedisBusCounters()),

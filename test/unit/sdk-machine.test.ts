@@ -160,6 +160,12 @@ void t.test('SDK machine: a bye is obeyed', async (t) => {
   }
 })
 
+void t.test('SDK machine: after `draining` the next URL is tried, and after another bye the same one', async (t) => {
+  const next = (code: string, url: number): number | undefined =>
+    new Driver({ urls: 3 }, url).live().on(bye(code)).each('wait-over').url
+  t.same([next('draining', 0), next('draining', 2), next('resync', 1), next('overload', 2)], [1, 0, 1, 2])
+})
+
 void t.test('SDK machine: byes without progress are no fast loop', async (t) => {
   const d = new Driver().live()
   const delays = []

@@ -126,6 +126,8 @@ export function obey(ended: Machine, bye: Bye, env: Env): Step {
     if (!env.settings.renewable) return end(machine, new PostriderError('token_expired'))
     next = { ...machine, token: 'missing', tokenReason: 'expiring' }
   }
+  // That server goes; another one may stand at the next URL.
+  if (bye.code === 'draining') next = { ...next, url: (next.url + 1) % env.settings.urls, tried: 0 }
   const failures = wasGood(machine, env) ? 0 : machine.failures + 1
   const more = failures - PATIENT_BYES
   const delay =

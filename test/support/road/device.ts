@@ -50,6 +50,8 @@ export class RoadDevice {
   /** Connections that ended after they were accepted, and when the last one did. */
   ends = 0
   endedAt = 0
+  /** When it was `ready` last. */
+  readyAt = 0
   /** CONNACK codes other than 0, and how often. */
   readonly refusals = new Map<number, number>()
   received = 0
@@ -125,6 +127,7 @@ export class RoadDevice {
       if (packet.cmd === 'publish') chunk.push(packet)
       else if (packet.cmd === 'suback') {
         this.ready = packet.granted[0] === 1
+        this.readyAt = performance.now()
         this.#failures = 0
       } else if (packet.cmd === 'connack' && packet.returnCode === 0) {
         this.connections++
