@@ -3,10 +3,11 @@
 import { NO_PROXIES } from '../core/net/trusted-proxies.js'
 import { ApiCounters } from '../push-api/counters.js'
 import { createPushApi } from '../push-api/create-push-api.js'
+import { HttpCounters } from '../push-api/http-counters.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
 import type { DevPage } from '../push-api/routes/dev-page.js'
 import type { NodeParts } from './compose-node.js'
-import { apiMetrics, httpMetrics, queueMetrics } from './metric-tables.js'
+import { API } from './metrics/api.js'
 
 export interface ApiParts {
   /** Ends what ordinary pub/sub keeps of a device that is deleted. */
@@ -22,6 +23,7 @@ export function startApi(
 ): Promise<{ readonly http?: number; readonly https?: number }> {
   const { config, certificates, store, security, limits, metrics, lifecycle, drain } = node
   const counters = new ApiCounters()
+  const http = new HttpCounters()
   const api = createPushApi({
     ...parts,
     host: config.host,
@@ -38,6 +40,7 @@ export function startApi(
     tokens: security.tokens,
     log: node.clientLog,
     counters,
+    http: config.metrics === 'on' ? http : null,
     limits: {
       ...limits.api,
       stopTimeoutMs: Math.min(DEFAULT_API_LIMITS.stopTimeoutMs, config.drainDeadline / 2),
@@ -45,7 +48,7 @@ export function startApi(
     clock: node.clock,
     sockets: limits.sockets,
   })
-  metrics.expose([...apiMetrics(counters), ...queueMetrics(api.queue), ...httpMetrics(api.connections)])
+  metrics.expose(API.of({ counters, http, queue: api.queue, connections: api.connections }))
   drain.add({
     announce: () => api.leave(),
     refuse: () => api.leave(),

@@ -10,7 +10,11 @@ import { LOOPBACK_ORIGINS } from '../core/net/origins.js'
 import { CourierCounters } from '../courier/courier-counters.js'
 import { createCourierHost } from '../courier/create-courier-host.js'
 import type { NodeParts } from './compose-node.js'
-import { brokerMetrics, courierMetrics, drainMetrics, pubsubMetrics, uplinkMetrics } from './metric-tables.js'
+import { DELIVERY } from './metrics/delivery.js'
+import { DRAIN } from './metrics/drain.js'
+import { MQTT } from './metrics/mqtt.js'
+import { PUBSUB } from './metrics/pubsub.js'
+import { UPLINK } from './metrics/uplink.js'
 
 /** Joins the bus, and listens for devices. */
 export async function startBroker(node: NodeParts): Promise<{ readonly broker: Broker; readonly ports: DevicePorts }> {
@@ -21,11 +25,11 @@ export async function startBroker(node: NodeParts): Promise<{ readonly broker: B
   const pubsubCounters = new PubSubCounters()
   const uplinkCounters = new UplinkCounters()
   metrics.expose([
-    ...courierMetrics(courierCounters),
-    ...brokerMetrics(counters),
-    ...drainMetrics(drainCounters),
-    ...pubsubMetrics(pubsubCounters),
-    ...uplinkMetrics(uplinkCounters, store.uplink),
+    ...DELIVERY.of({ counters: courierCounters, monotonic: () => clock.monotonic() }),
+    ...MQTT.of(counters),
+    ...DRAIN.of(drainCounters),
+    ...PUBSUB.of(pubsubCounters),
+    ...UPLINK.of({ counters: uplinkCounters, uplink: store.uplink }),
   ])
   const couriers = createCourierHost({
     node: node.name,
@@ -34,6 +38,7 @@ export async function startBroker(node: NodeParts): Promise<{ readonly broker: B
     clock,
     log,
     counters: courierCounters,
+    measures: config.metrics === 'on',
     window: config.window,
     windowMax: config.windowMax,
     sweepIntervalMs: config.sweepInterval,

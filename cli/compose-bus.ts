@@ -9,14 +9,14 @@ import type { Logger } from '../core/log.js'
 import type { Metrics } from '../core/metrics/metrics.js'
 import type { Bus } from '../core/ports/bus.js'
 import type { RedisConnections } from '../core/stores/redis/connections.js'
-import { busMetrics, redisBusMetrics } from './metric-tables.js'
+import { BUS, REDIS_BUS } from './metrics/bus.js'
 
 export interface BusParts {
   readonly config: ServerConfig
   /** Of the store; null: it is on no Redis. */
   readonly connections: RedisConnections | null
   readonly log: Logger
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'expose'>
   readonly lifecycle: Lifecycle
 }
 
@@ -27,11 +27,11 @@ export async function startBus({ config, connections, log, metrics, lifecycle }:
 
   if (config.bus === undefined && connections === null) {
     const counters = new LocalBusCounters()
-    metrics.expose(busMetrics(counters))
+    metrics.expose(BUS.of(counters))
     return started(() => createLocalBus({ counters, onHandlerError }))
   }
   const counters = new RedisBusCounters()
-  metrics.expose(redisBusMetrics(counters))
+  metrics.expose([...BUS.of(counters.local), ...REDIS_BUS.of(counters)])
   const { bus: url } = config
   return started(() =>
     url === undefined && connections !== null

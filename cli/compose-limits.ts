@@ -12,6 +12,8 @@ import { REQUEST_BURST_SECONDS, type ApiLimits } from '../push-api/limits.js'
 const rate = (perSecond: number, seconds: number): Rate => (perSecond === 0 ? UNLIMITED : rateOf(perSecond, seconds))
 
 export interface NodeLimits {
+  /** Devices connected at one time. */
+  readonly connectionsMax: number
   readonly broker: Partial<BrokerLimits>
   readonly pubsub: Partial<PubSubLimits>
   readonly api: Partial<ApiLimits>
@@ -36,6 +38,7 @@ export function nodeLimits(
   }
   const burst = BURST_SECONDS
   return {
+    connectionsMax,
     sockets: new SocketBudget(share.sockets),
     api: {
       payloadMax: config.payloadMax,

@@ -26,7 +26,7 @@ export interface NodeParts {
   readonly proxies: TrustedProxies | null
   readonly origins: AllowedOrigins | null
   readonly limits: NodeLimits
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'expose'>
   readonly lifecycle: Lifecycle
   readonly drain: Drain
   readonly clock: Clock

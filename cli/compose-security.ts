@@ -16,7 +16,7 @@ import { fileKeySetMemory } from '../core/security/key-set-memory.js'
 import { keySetSource } from '../core/security/key-set-source.js'
 import { KeySetError } from '../core/security/key-set.js'
 import { parseTokenSecrets } from '../core/security/token-secrets.js'
-import { keySetMetrics, securityMetrics } from './metric-tables.js'
+import { KEY_SET, SECURITY } from './metrics/security.js'
 import { SecretCounters, watchSecrets, type WatchedSecret } from './secret-watch.js'
 import { loadServerSecrets } from './secrets.js'
 
@@ -29,7 +29,7 @@ export interface SecurityParts {
   readonly credentials: Credentials
   readonly log: Logger
   readonly clock: Clock
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'expose'>
   readonly lifecycle: Lifecycle
 }
 
@@ -48,7 +48,7 @@ export async function startSecurity(parts: SecurityParts): Promise<Security> {
   const keyring = createKeyring({ credentials, operatorKeys: secrets.operatorKeys, clock })
   const tokenCounters = new TokenCounters()
   const secretCounters = new SecretCounters()
-  metrics.expose(securityMetrics(tokenCounters, secretCounters))
+  metrics.expose(SECURITY.of({ tokens: tokenCounters, secrets: secretCounters }))
 
   const keySet = await startKeySet(parts)
   const tokens =
@@ -94,7 +94,7 @@ async function startKeySet(parts: SecurityParts): Promise<KeySetCache | null> {
     counters,
     ...(source.kind === 'url' && memory !== null ? { memory } : {}),
   })
-  metrics.expose(keySetMetrics(counters, cache))
+  metrics.expose(KEY_SET.of({ counters, cache }))
   await lifecycle.step(
     'key set',
     () =>

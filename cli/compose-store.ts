@@ -9,14 +9,21 @@ import { StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import type { Logger } from '../core/log.js'
+import { measuredMailbox, measuredUplink } from '../core/metrics/measured-store.js'
+import type { Metrics } from '../core/metrics/metrics.js'
+import { StoreCounters } from '../core/metrics/store-counters.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { Mailbox, MailboxLimits } from '../core/ports/mailbox.js'
 import type { SessionStore } from '../core/ports/session-store.js'
 import type { Uplink } from '../core/ports/uplink.js'
+import { LmdbCounters } from '../core/stores/lmdb/lmdb-counters.js'
 import { openLmdbStore } from '../core/stores/lmdb/open.js'
 import type { RedisConnections } from '../core/stores/redis/connections.js'
+import { RedisCounters } from '../core/stores/redis/redis-counters.js'
 import { openRedisStore } from '../core/stores/redis/open.js'
 import { describeLocation, isRedisUrl, parseRedisUrl } from '../core/config/redis-location.js'
+import { REDIS } from './metrics/redis.js'
+import { LMDB, OUTCOMES, STORE } from './metrics/store.js'
 import { requireSecrets } from './secrets.js'
 
 export interface Store {
@@ -36,6 +43,7 @@ export interface StoreParts {
   readonly env: Environment
   readonly log: Logger
   readonly clock: Clock
+  readonly metrics: Pick<Metrics, 'expose'>
   readonly lifecycle: Lifecycle
 }
 
@@ -43,12 +51,26 @@ export interface StoreParts {
 export async function startStore(
   parts: StoreParts,
 ): Promise<{ readonly store: Store; readonly folder: string | null }> {
-  return isRedisUrl(parts.config.store) ? { store: await startRedis(parts), folder: null } : startFolder(parts)
+  const started = isRedisUrl(parts.config.store)
+    ? { store: await startRedis(parts), folder: null }
+    : await startFolder(parts)
+  return parts.config.metrics === 'on' ? { ...started, store: measured(started.store, parts) } : started
 }
 
-async function startRedis({ config, env, log, lifecycle }: StoreParts): Promise<Store> {
+function measured(store: Store, { metrics, clock }: StoreParts): Store {
+  const counters = new StoreCounters()
+  metrics.expose(STORE.of(counters))
+  return {
+    ...store,
+    mailbox: measuredMailbox(store.mailbox, counters, clock),
+    uplink: measuredUplink(store.uplink, counters, clock),
+  }
+}
+
+async function startRedis({ config, env, log, metrics, lifecycle }: StoreParts): Promise<Store> {
   requireSecrets(env)
   const location = parseRedisUrl(config.store)
+  const counters = new RedisCounters()
   const opened = await lifecycle.step(
     'store',
     // The clock is Redis'.
@@ -60,16 +82,19 @@ async function startRedis({ config, env, log, lifecycle }: StoreParts): Promise<
         wait: config.redisWait,
         allowNoAof: config.redisNoAof,
         log,
+        counters,
       }),
     (store) => store.close(),
   )
   const { mailbox, credentials, uplink, sessions, connections } = opened
+  metrics.expose([...OUTCOMES.of(counters.outcomes), ...REDIS.of({ counters, state: () => connections.state() })])
   const store = location === null ? '' : describeLocation(location)
   return { mailbox, credentials, uplink, sessions, connections, described: { store, redisWait: config.redisWait } }
 }
 
 async function startFolder(parts: StoreParts): Promise<{ readonly store: Store; readonly folder: string }> {
-  const { config, where, log, clock, lifecycle } = parts
+  const { config, where, log, clock, metrics, lifecycle } = parts
+  const counters = new LmdbCounters()
   const folder = resolve(config.store)
   await lifecycle.step('data folder', () => makeFolder(folder, where.get('store') ?? '--store (default)'))
   const opened = await lifecycle.step(
@@ -82,10 +107,12 @@ async function startFolder(parts: StoreParts): Promise<{ readonly store: Store; 
         uplinkLimits: uplinkLimits(config),
         clock,
         log,
+        counters,
       }),
     (store) => store.close(),
   )
   const { mailbox, credentials, uplink, sessions } = opened
+  metrics.expose([...OUTCOMES.of(counters.outcomes), ...LMDB.of({ counters, usage: () => opened.usage() })])
   const described = { folder, durability: config.durability }
   return { store: { mailbox, credentials, uplink, sessions, connections: null, described }, folder }
 }

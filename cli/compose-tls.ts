@@ -9,7 +9,7 @@ import type { Logger } from '../core/log.js'
 import type { Metrics } from '../core/metrics/metrics.js'
 import { CertificateCounters, openCertificates, type Certificates } from '../core/tls/certificates.js'
 import { TlsMaterialError, type NamedFile, type TlsFiles } from '../core/tls/material.js'
-import { tlsMetrics } from './metric-tables.js'
+import { TLS } from './metrics/security.js'
 
 /** Null: TLS is off. */
 function tlsFiles(config: ServerConfig, where: ReadonlyMap<string, string>): TlsFiles | null {
@@ -35,7 +35,7 @@ export async function startTls(parts: {
   readonly where: ReadonlyMap<string, string>
   readonly log: Logger
   readonly clock: Clock
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'expose'>
   readonly lifecycle: Lifecycle
 }): Promise<Certificates | null> {
   const { config, where, log, clock, metrics, lifecycle } = parts
@@ -55,7 +55,7 @@ export async function startTls(parts: {
     },
   )
   process.on('SIGHUP', onHangup)
-  metrics.expose(tlsMetrics(counters, certificates))
+  metrics.expose(TLS.of({ counters, certificates }))
   return certificates
 }
 

@@ -12,7 +12,7 @@ import type { ServerConfig } from '../core/config/server-options.js'
 import type { Drain } from '../core/drain.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import { CLIENT_LINES, createLogger, LineLimit, type Logger } from '../core/log.js'
-import { createMetrics } from '../core/metrics/metrics.js'
+import { createMetrics, NO_METRICS } from '../core/metrics/metrics.js'
 import { allowedOrigins } from '../core/net/origins.js'
 import { trustedProxies } from '../core/net/trusted-proxies.js'
 import { randomId } from '../core/random-id.js'
@@ -27,7 +27,9 @@ import { startSecurity } from './compose-security.js'
 import { startStore } from './compose-store.js'
 import { startTls } from './compose-tls.js'
 import { explainListenError } from './listen-error.js'
-import { drainPhaseMetrics, logMetrics } from './metric-tables.js'
+import { DRAIN_PHASE } from './metrics/drain.js'
+import { LIMITS } from './metrics/limits.js'
+import { PROCESS, processSource } from './metrics/process.js'
 
 /** The listeners that are on, and their ports. */
 export interface Ports extends DevicePorts {
@@ -56,6 +58,8 @@ export interface ServerParts {
   readonly lifecycle: Lifecycle
   readonly drain: Drain
   readonly readiness: Readiness
+  /** Everything serves. */
+  readonly started: () => boolean
   /** Of the product. */
   readonly version: string
 }
@@ -73,8 +77,19 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const lines = new LineLimit(CLIENT_LINES, clock)
   const clientLog = createLogger({ level: config.logLevel, limit: lines })
   const limits = nodeLimits(config, where, log)
-  const metrics = createMetrics()
-  metrics.expose([...logMetrics(lines), ...drainPhaseMetrics(drain)])
+  const collected = config.metrics === 'on' ? createMetrics() : null
+  const metrics = collected ?? NO_METRICS
+  metrics.expose([
+    ...PROCESS.of(processSource({ config, version, lines, readiness })),
+    ...DRAIN_PHASE.of(drain),
+    ...LIMITS.of({
+      connections: limits.connectionsMax,
+      sockets: limits.sockets.max,
+      socketsOpen: () => limits.sockets.open,
+      apiConnections: config.httpConnectionsMax,
+      uplinkBytes: config.uplinkMax,
+    }),
+  ])
 
   const certificates = await startTls({ config, where, log, clock, metrics, lifecycle })
   const proxies = config.trustProxy === undefined ? null : trustedProxies(config.trustProxy)
@@ -83,7 +98,14 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const { adminPort } = config
   let boundAdmin: Pick<Ports, 'admin'> = {}
   if (adminPort !== null) {
-    const admin = createAdminServer({ host: config.host, port: adminPort, metrics, readiness, log })
+    const admin = createAdminServer({
+      host: config.host,
+      port: adminPort,
+      metrics: collected,
+      readiness,
+      start: () => ({ started: parts.started(), step: lifecycle.starting }),
+      log,
+    })
     boundAdmin = await lifecycle.step(
       'admin',
       () => listening(() => admin.start()),
@@ -91,8 +113,12 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     )
   }
 
-  const { store, folder } = await startStore({ config, where, env, log, clock, lifecycle })
-  readiness.addCheck({ name: 'store', check: () => store.mailbox.ping() })
+  const { store, folder } = await startStore({ config, where, env, log, clock, metrics, lifecycle })
+  await lifecycle.step(
+    'readiness',
+    () => readiness.addCheck({ name: 'store', check: () => store.mailbox.ping() }),
+    async () => readiness.stop(),
+  )
   const { credentials } = store
   const security = await startSecurity({ config, where, env, folder, credentials, log, clock, metrics, lifecycle })
   const bus = await startBus({ config, connections: store.connections, log, metrics, lifecycle })

@@ -5,14 +5,7 @@ import { environmentName, settingName, type OptionTable } from '../core/config/o
 import { LATER_SETTINGS, SECRET_SETTINGS } from '../core/config/server-options.js'
 import { EXIT } from '../core/exit-codes.js'
 import type { Command } from './command.js'
-
-const cell = (text: string): string => text.replaceAll('|', '\\|')
-const code = (text: string): string => (text === '' ? '' : `\`${cell(text)}\``)
-
-function table(header: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n')
-}
+import { cell, code, table } from './markdown.js'
 
 function presetOf({ type, default: preset }: OptionTable[string]): string {
   return preset === undefined || type.placeholder === '' ? '' : type.format(preset)

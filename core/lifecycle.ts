@@ -18,6 +18,8 @@ export interface Lifecycle {
    * given up. A second call gets the first one's answer. `withinMs`: instead of the deadline, when a part of it is used up.
    */
   stop(withinMs?: number): Promise<boolean>
+  /** The step that is starting; null: none is. */
+  readonly starting: string | null
   /** True once `stop` was called. */
   readonly stopping: boolean
 }
@@ -55,6 +57,7 @@ export function createLifecycle(options: {
   const started: Array<{ readonly name: string; readonly stop: Stop }> = []
   let current: Promise<unknown> = Promise.resolve()
   let stopped: Promise<boolean> | null = null
+  let underWay: string | null = null
 
   async function stopOne(name: string, stop: Stop, ms: number): Promise<boolean> {
     const from = clock.monotonic()
@@ -86,15 +89,20 @@ export function createLifecycle(options: {
     async step(name, start, stop) {
       if (stopped !== null) throw new StoppedWhileStarting()
       const from = clock.monotonic()
+      underWay = name
       const starting = (async () => start())()
       current = starting
       const value = await starting
+      underWay = null
       if (stop !== undefined) started.push({ name, stop: () => stop(value) })
       if (stopped !== null) throw new StoppedWhileStarting()
       log.debug({ step: name, ms: Math.round(clock.monotonic() - from) }, 'started')
       return value
     },
     stop: (withinMs = stopDeadlineMs) => (stopped ??= stopAll(withinMs)),
+    get starting() {
+      return underWay
+    },
     get stopping() {
       return stopped !== null
     },

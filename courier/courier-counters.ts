@@ -1,5 +1,7 @@
+import { DELIVERY_SECONDS, Histogram } from '../core/metrics/histogram.js'
 import type { CloseCode } from '../protocol/codes.js'
 import type { GapReason } from '../protocol/frames/frame-types.js'
+import { WaitingDevices } from './waiting-devices.js'
 
 /** What a sweep can find. `close`: the claim is gone; the others as in the comments of `CourierMachine.swept`. */
 export const SWEEP_FINDINGS = ['close', 'look', 'head', 'ack', 'resync'] as const
@@ -7,6 +9,9 @@ export type SweepFinding = (typeof SWEEP_FINDINGS)[number]
 
 /** What the store made of the position in a hello; see ResumeResult. */
 export type HelloFinding = 'none' | 'valid' | 'past' | 'unknown'
+
+/** Whether the device could be sent something when the message was accepted. */
+export type DeviceThen = 'connected' | 'away'
 
 /** Plain numbers since the node's start, incremented in place; the metrics endpoint reads them. */
 export class CourierCounters {
@@ -22,6 +27,8 @@ export class CourierCounters {
   noticesTaken = 0
   /** Messages that a read or a sweep found before a notice of them had come; a late notice counts too. */
   noticesMissed = 0
+  /** Messages that a sweep found, and of which no notice had come by the next one. */
+  noticesLost = 0
   /** Pages read. */
   reads = 0
   readErrors = 0
@@ -45,6 +52,10 @@ export class CourierCounters {
     protocol_error: 0,
     slow_consumer: 0,
   }
+  /** Connections that came to own their device. */
+  claims = 0
+  /** Reads and changes that the store refused because another claim is stored. */
+  staleClaimsRefused = 0
   /** New connections that found the device claimed. */
   takeovers = 0
   /** Those that had to claim by force: the old owner did not answer (in time). */
@@ -66,4 +77,12 @@ export class CourierCounters {
   pingErrors = 0
   /** How often the node stopped all sending because it could not confirm its claims in time (G7). */
   unconfirmedHolds = 0
+
+  /** Seconds from the accepted push to the device's connection (the first time), and to the device's acknowledgement. */
+  readonly acceptToSent: Record<DeviceThen, Histogram> = perDevice()
+  readonly acceptToHandled: Record<DeviceThen, Histogram> = perDevice()
+  /** What the last sweep saw of the connected devices. */
+  readonly waiting = new WaitingDevices()
 }
+
+const perDevice = () => ({ connected: new Histogram(DELIVERY_SECONDS), away: new Histogram(DELIVERY_SECONDS) })

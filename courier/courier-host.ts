@@ -84,6 +84,7 @@ export class NodeCourierHost implements CourierHost, BusHandler {
       // Its kick was lost: the claim that is stored now is proof enough.
       couriers.get(device)?.machine.close('taken_over')
       couriers.set(device, courier)
+      services.counters.claims++
       courier.claimed(granted)
       return courier
     } catch (error) {

@@ -50,6 +50,8 @@ export interface CourierHostOptions {
   readonly random?: () => number
   /** Default: a new one, out of sight. */
   readonly counters?: CourierCounters
+  /** Whether the time that each message takes is measured. Default true. */
+  readonly measures?: boolean
   /** Messages in flight to one device, 1–1,024. Default 64. */
   readonly window?: number
   /** The most messages in flight that a stream device may ask for, 1–32,768. Default 1,024. */
@@ -109,6 +111,7 @@ export function createCourierHost(options: CourierHostOptions): CourierHost {
     random,
     log,
     counters,
+    measures: options.measures ?? true,
     machine: {
       counters,
       limits: {

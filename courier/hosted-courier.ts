@@ -7,10 +7,12 @@ import type { Position, StoredMessage } from '../core/model/message.js'
 import type { CloseCode } from '../protocol/codes.js'
 import type { GapReason, WirePosition } from '../protocol/frames/frame-types.js'
 import { inboxLog } from '../protocol/log-names.js'
+import type { Histogram } from '../core/metrics/histogram.js'
 import { atMost, backoffMs, pause } from './backoff.js'
 import { TOO_EARLY, type Courier, type CourierHello } from './courier-api.js'
 import type { DeviceTransport } from './device-transport.js'
 import { CourierMachine } from './machine.js'
+import type { DeviceThen } from './courier-counters.js'
 import type { CourierEffects } from './machine-types.js'
 import type { NodeServices } from './node-services.js'
 
@@ -37,6 +39,8 @@ export class HostedCourier implements Courier, CourierEffects {
   lateFailures = 0
 
   private readonly node: NodeServices
+  /** Wall clock, milliseconds: since when messages could be sent; Infinity: they cannot. */
+  private servedSince = Infinity
   /** The inbox's name in frames; a plain device has no use for it. */
   private log = ''
   private transport: DeviceTransport
@@ -54,6 +58,7 @@ export class HostedCourier implements Courier, CourierEffects {
 
   begin(mode: 'plain' | 'stream'): void {
     this.node.contact.check()
+    if (mode === 'plain') this.servedSince = Math.min(this.servedSince, this.node.clock.now())
     this.machine.begin(mode)
   }
 
@@ -64,6 +69,7 @@ export class HostedCourier implements Courier, CourierEffects {
   }
 
   pause(): void {
+    this.servedSince = Infinity
     this.machine.pause()
   }
 
@@ -71,8 +77,10 @@ export class HostedCourier implements Courier, CourierEffects {
     const askedAt = this.node.clock.monotonic()
     const kept = await this.node.mailbox.keepSubscription(this.device, this.claimId, filter)
     this.node.contact.answered(askedAt)
+    if (kept) return
     // The claim is gone; the sweep finds out why, and closes.
-    if (!kept) await this.node.sweeper.sweep([this])
+    this.node.counters.staleClaimsRefused++
+    await this.node.sweeper.sweep([this])
   }
 
   acked(packetId: number): boolean {
@@ -145,10 +153,24 @@ export class HostedCourier implements Courier, CourierEffects {
 
   sendMessage(epoch: string, message: StoredMessage, packetId: number, redelivered: boolean, prev: number): void {
     this.transport.sendMessage(this.log, epoch, message, packetId, redelivered, prev)
+    const { measures, counters } = this.node
+    if (measures && !redelivered) this.measure(counters.acceptToSent, message.at)
+  }
+
+  handled(at: number): void {
+    const { measures, counters } = this.node
+    if (measures) this.measure(counters.acceptToHandled, at)
+  }
+
+  /** Two clocks: the store's, and this node's. */
+  private measure(seconds: Readonly<Record<DeviceThen, Histogram>>, at: number): void {
+    const took = Math.max(0, this.node.clock.now() - at) / 1000
+    seconds[at >= this.servedSince ? 'connected' : 'away'].observe(took)
   }
 
   sendWelcome(position: Position, head: number): void {
     const { node, claimId } = this
+    this.servedSince = node.clock.now()
     const logs = new Map([[this.log, { position, head }]])
     this.transport.sendWelcome({ time: node.clock.now(), node: node.node, session: claimId, logs })
   }

@@ -38,6 +38,10 @@ export class DeliveryMachine {
   protected windowSize: number
   /** A stream device: it is told of gaps. */
   protected tells = false
+  /** Messages in (suspectsAfter, suspectsTo] that a sweep found, and of which no notice has come yet: late, or lost. */
+  protected suspects = 0
+  protected suspectsAfter = 0
+  protected suspectsTo = 0
 
   protected readonly context: MachineContext
   protected readonly effects: CourierEffects
@@ -66,6 +70,11 @@ export class DeliveryMachine {
     return this.page !== undefined
   }
 
+  /** The device waits for messages. */
+  get subscribed(): boolean {
+    return this.phase === 'open' && (this.holds & Hold.notSubscribed) === 0
+  }
+
   /** The set of holds, as bits of `Hold`. */
   get holdsNow(): number {
     return this.holds
@@ -86,6 +95,7 @@ export class DeliveryMachine {
     if (!this.isMine(claimId) || this.phase === 'closed') return
     const { place } = this
     const { seq } = message
+    if (this.suspects > 0 && seq > this.suspectsAfter && seq <= this.suspectsTo) this.suspects--
     if (this.isLive() && this.followsEpoch(epoch) && this.followsSeq(seq)) {
       const size = messageSize(message)
       if (this.hasRoom(size)) {
@@ -212,7 +222,7 @@ export class DeliveryMachine {
     const { place, window } = this
     const { counters, limits } = this.context
     if (window.count === 0) this.stall.stir()
-    const packetId = window.push(epoch, message.seq, size)
+    const packetId = window.push(epoch, message.seq, size, message.at)
     const prev = this.prev()
     place.advance(epoch, message.seq)
     place.told = message.seq

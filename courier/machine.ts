@@ -89,7 +89,10 @@ export class CourierMachine extends ResumeMachine {
     }
     this.context.counters.acked++
     this.stall.reads()
-    if (left > 0) this.lowWater(left)
+    if (left > 0) {
+      this.tellHandled(left)
+      this.lowWater(left)
+    }
     return true
   }
 
@@ -106,6 +109,7 @@ export class CourierMachine extends ResumeMachine {
     const upTo = this.believed(epoch, seq)
     const left = this.window.settleUpTo(epoch, upTo)
     this.context.counters.acked += left
+    this.tellHandled(left)
     this.stall.reads()
     const { place } = this
     const isOurs = left > 0 || epoch === place.epoch
@@ -183,6 +187,9 @@ export class CourierMachine extends ResumeMachine {
 
   /** The sweep asks the store now: which ack should it compare with the cursor? */
   sweepAsked(): Position | null {
+    // One interval is time enough for a notice that was only late.
+    this.context.counters.noticesLost += this.suspects
+    this.suspects = 0
     this.sweptSent = this.place.sent
     this.sweptSettled = !this.unsettled
     this.sweptIdle = this.isIdle()
@@ -215,6 +222,9 @@ export class CourierMachine extends ResumeMachine {
     if (finding === 'look') this.lookAgain()
     if (finding === 'head') {
       counters.noticesMissed += seen.head - this.place.head
+      this.suspects = seen.head - this.place.head
+      this.suspectsAfter = this.place.head
+      this.suspectsTo = seen.head
       if (this.reading) this.place.rememberNews(seen.lastEpoch, seen.head)
       else this.place.remember(seen.lastEpoch, seen.head)
     }
@@ -243,6 +253,10 @@ export class CourierMachine extends ResumeMachine {
     this.wantFlush(this.acks.unflushed * 2 >= this.windowSize ? 'now' : 'soon')
     if (this.page !== undefined) this.pump()
     else this.askIfNeeded()
+  }
+
+  private tellHandled(left: number): void {
+    for (let nth = left; nth > 0; nth--) this.effects.handled(this.window.leftAt(nth))
   }
 
   protected isIdle(): boolean {

@@ -17,6 +17,8 @@ export interface NodeServices {
   readonly random: () => number
   readonly log: Logger
   readonly counters: CourierCounters
+  /** Whether the time that each message takes is measured. */
+  readonly measures: boolean
   readonly machine: MachineContext
   readonly contact: StoreContact
   readonly flusher: AckFlusher

@@ -62,11 +62,13 @@ export class ReadPump {
   private async read(mailbox: Mailbox, courier: HostedCourier, request: PageRequest): Promise<() => void> {
     this.services().counters.reads++
     const result = await mailbox.read({ device: courier.device, claimId: courier.claimId, ...request })
+    if (result.kind === 'not_owner') this.services().counters.staleClaimsRefused++
     return () => courier.machine.readDone(result)
   }
 
   private async resume(mailbox: Mailbox, courier: HostedCourier, position: Position | null): Promise<() => void> {
     const result = await mailbox.resume({ device: courier.device, claimId: courier.claimId, position })
+    if (result.kind === 'not_owner') this.services().counters.staleClaimsRefused++
     return () => courier.machine.resumed(result)
   }
 

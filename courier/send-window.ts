@@ -24,6 +24,7 @@ export interface WindowSnapshot {
   readonly seqs: readonly number[]
   /** Negative (`~size`): acknowledged, waiting for an older one. */
   readonly sizes: readonly number[]
+  readonly ats: readonly number[]
 }
 
 export class SendWindow {
@@ -37,10 +38,11 @@ export class SendWindow {
 
   private firstId: number
   private first = 0
-  // Three rings of one capacity, a power of two; undefined while nothing is in flight, so that an idle connection has none.
+  // Four rings of one capacity, a power of two; undefined while nothing is in flight, so that an idle connection has none.
   private epochs: string[] | undefined = undefined
   private seqs = NOTHING
   private sizes = NOTHING
+  private ats = NOTHING
 
   /** `firstPacketId`: any number; only its place in the courier's range counts. */
   constructor(firstPacketId: number) {
@@ -52,14 +54,15 @@ export class SendWindow {
     return FIRST_PACKET_ID + ((this.firstId - FIRST_PACKET_ID + this.count) & ID_MASK)
   }
 
-  /** Adds a message; returns its packet id. */
-  push(epoch: string, seq: number, size: number): number {
+  /** Adds a message, accepted at `at` (milliseconds, for who asks `leftAt`); returns its packet id. */
+  push(epoch: string, seq: number, size: number, at = 0): number {
     if (this.epochs === undefined || this.count === this.epochs.length) this.grow()
     const epochs = this.epochs ?? []
-    const at = (this.first + this.count) & (epochs.length - 1)
-    epochs[at] = epoch
-    this.seqs[at] = seq
-    this.sizes[at] = size
+    const place = (this.first + this.count) & (epochs.length - 1)
+    epochs[place] = epoch
+    this.seqs[place] = seq
+    this.sizes[place] = size
+    this.ats[place] = at
     const id = this.nextId
     this.count++
     this.bytes += size
@@ -121,12 +124,18 @@ export class SendWindow {
     return left
   }
 
+  /** When the message was accepted that left `nth` to last (1: the last one); known until the next one is pushed. */
+  leftAt(nth: number): number {
+    return this.ats[(this.first - nth) & ((this.epochs?.length ?? 1) - 1)] ?? 0
+  }
+
   /** Gives the rings back when nothing is in flight. */
   trim(): void {
     if (this.count > 0 || this.epochs === undefined) return
     this.epochs = undefined
     this.seqs = NOTHING
     this.sizes = NOTHING
+    this.ats = NOTHING
     this.first = 0
   }
 
@@ -137,6 +146,7 @@ export class SendWindow {
       epochs: at.map((i) => this.epochs?.[i] ?? ''),
       seqs: at.map((i) => this.seqs[i] ?? 0),
       sizes: at.map((i) => this.sizes[i] ?? 0),
+      ats: at.map((i) => this.ats[i] ?? 0),
     }
   }
 
@@ -144,11 +154,12 @@ export class SendWindow {
     this.epochs = undefined
     this.seqs = NOTHING
     this.sizes = NOTHING
+    this.ats = NOTHING
     this.first = this.count = this.bytes = 0
     this.firstId = saved.firstId
     saved.seqs.forEach((seq, i) => {
       const mark = saved.sizes[i] ?? 0
-      this.push(saved.epochs[i] ?? '', seq, mark < 0 ? ~mark : mark)
+      this.push(saved.epochs[i] ?? '', seq, mark < 0 ? ~mark : mark, saved.ats[i] ?? 0)
       this.sizes[i] = mark
     })
   }
@@ -159,15 +170,18 @@ export class SendWindow {
     const epochs: string[] = Array.from({ length: capacity }, () => '')
     const seqs: number[] = Array.from({ length: capacity }, () => 0)
     const sizes: number[] = Array.from({ length: capacity }, () => 0)
+    const ats: number[] = Array.from({ length: capacity }, () => 0)
     for (let i = 0; i < this.count; i++) {
       const from = (this.first + i) & (old.length - 1)
       epochs[i] = old[from] ?? ''
       seqs[i] = this.seqs[from] ?? 0
       sizes[i] = this.sizes[from] ?? 0
+      ats[i] = this.ats[from] ?? 0
     }
     this.first = 0
     this.epochs = epochs
     this.seqs = seqs
     this.sizes = sizes
+    this.ats = ats
   }
 }

@@ -19,6 +19,7 @@ export class Sweeper {
   private roundBegan = 0
   private stepMs = 0
   private timer: NodeJS.Timeout | undefined = undefined
+  private failedAt = -Infinity
   private stepping = false
   private stopped = true
   /** Rounds to do without a pause. */
@@ -66,6 +67,7 @@ export class Sweeper {
     if (batch.length === BATCH) return this.schedule(this.rush > 0 ? 0 : this.stepMs)
     this.round = undefined
     counters.sweeps++
+    if (this.failedAt < this.roundBegan) counters.waiting.roundDone()
     if (this.rush > 0) this.rush--
     this.schedule(this.rush > 0 ? 0 : Math.max(0, this.periodMs - (clock.monotonic() - this.roundBegan)))
   }
@@ -94,13 +96,20 @@ export class Sweeper {
       seen = await mailbox.heads(items)
     } catch (error) {
       counters.sweepErrors++
+      this.failedAt = clock.monotonic()
+      counters.waiting.failed(this.failedAt)
       log.warn({ err: error, devices: items.length }, 'the sweep could not ask the store; the next one will')
       return
     }
     contact.answered(askedAt)
     contact.check()
     const confirms = contact.losses === lossesBefore
+    const now = clock.now()
     batch.forEach((courier, i) => {
+      const { pending = 0, oldestPendingAt = null } = seen[i] ?? {}
+      if (oldestPendingAt !== null && courier.machine.subscribed) {
+        counters.waiting.saw(Math.max(0, now - oldestPendingAt), pending)
+      }
       const found = courier.machine.swept(seen[i] ?? null, confirms)
       if (found === 'resync') {
         log.warn({ device: courier.device }, 'messages pend that an idle courier does not have; closed to resync')

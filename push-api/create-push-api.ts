@@ -23,6 +23,7 @@ import { AnswerDeadlines } from './answer-deadlines.js'
 import { createAuthenticator } from './auth.js'
 import { ApiCounters } from './counters.js'
 import { registerCors } from './cors.js'
+import { countAnswers, HttpCounters } from './http-counters.js'
 import { HttpDoor } from './http-door.js'
 import { createHttpsListener, type HttpsListener } from './https-listener.js'
 import { DEFAULT_API_LIMITS, httpServerOptions, type ApiLimits } from './limits.js'
@@ -31,7 +32,7 @@ import { parseJson, readText, ReceivingBudget } from './request-body.js'
 import type { RouteContext } from './routes/context.js'
 import { deviceRoutes } from './routes/devices.js'
 import { devPageRoutes, type DevPage } from './routes/dev-page.js'
-import { answerClientErrors, registerErrorHandlers, replyWithError } from './routes/errors.js'
+import { answerClientErrors, registerErrorHandlers, replyUnmatched } from './routes/errors.js'
 import { inboxRoutes } from './routes/inbox.js'
 import { keyRoutes } from './routes/keys.js'
 import { messageRoutes } from './routes/messages.js'
@@ -57,6 +58,8 @@ export interface PushApiOptions {
   readonly tokens: DeviceTokens | null
   readonly log: Logger
   readonly counters?: ApiCounters
+  /** Answers by route. Default: not counted. */
+  readonly http?: HttpCounters | null
   readonly limits?: Partial<ApiLimits>
   readonly clock?: Clock
   /** Whose X-Forwarded-For is believed; default: nobody's. */
@@ -204,10 +207,11 @@ function listenError(cause: unknown, host: string, port: number): Error {
 async function build(
   context: RouteContext,
   door: HttpDoor,
-  { version = '0.0.0', origins = null, devPage = null }: Pick<PushApiOptions, 'version' | 'origins' | 'devPage'>,
+  options: Pick<PushApiOptions, 'version' | 'origins' | 'devPage' | 'http'>,
 ): Promise<FastifyInstance> {
+  const { version = '0.0.0', origins = null, devPage = null, http = null } = options
   const { limits, log, counters } = context.service
-  const reporting = { log, counters }
+  const reporting = { log, counters, http }
   const app = fastify({
     logger: false, // requests are counted, not logged
     bodyLimit: limits.bodyMax,
@@ -215,11 +219,12 @@ async function build(
     return503OnClosing: false, // a connection that is still open is served until it is closed
     routerOptions: { maxParamLength: PARAM_MAX_LENGTH },
     clientErrorHandler: answerClientErrors(counters, door),
-    frameworkErrors: (error, _request, reply) => replyWithError(reporting, reply, error),
+    frameworkErrors: (error, _request, reply) => replyUnmatched(reporting, reply, error),
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   registerErrorHandlers(app, reporting)
+  if (http !== null) countAnswers(app, http)
   if (origins !== null) registerCors(app, origins)
   refuseMalformed(app)
   limitAddresses(app, new RateTable(limits.requestsPerAddress), context)

@@ -38,7 +38,7 @@ async function run(io: CommandIo): Promise<number> {
     log.warn({ name: API_KEY_VARIABLE }, 'the API key is short enough to be guessed')
 
   const clock = systemClock
-  const readiness = createReadiness(clock)
+  const readiness = createReadiness({ clock, log })
   readiness.hold('starting')
   const lifecycle = createLifecycle({ log, clock, stopDeadlineMs: config.drainDeadline })
   const drain = createDrain({ clock, log, delayMs: config.drainDelay, deadlineMs: config.drainDeadline })
@@ -71,6 +71,7 @@ async function run(io: CommandIo): Promise<number> {
       lifecycle,
       drain,
       readiness,
+      started: () => serving,
       version: io.version,
     })
   } catch (error) {

@@ -11,6 +11,23 @@ export interface AdminServer {
   stop(): Promise<void>
 }
 
+export interface StartState {
+  /** True once everything serves. */
+  readonly started: boolean
+  /** The step that is under way; null: none is. */
+  readonly step: string | null
+}
+
+export interface AdminServerOptions {
+  readonly host: string
+  readonly port: number
+  /** Null: there are none. */
+  readonly metrics: Pick<Metrics, 'text' | 'contentType'> | null
+  readonly readiness: Pick<Readiness, 'report'>
+  readonly start: () => StartState
+  readonly log: Logger
+}
+
 interface Answer {
   readonly status: number
   readonly type: string
@@ -29,40 +46,57 @@ function readyText(report: ReadyReport): string {
   return `${lines.join('\n')}\n`
 }
 
-function wantsJson(request: IncomingMessage): boolean {
-  return (request.headers.accept ?? '').includes('application/json')
+/** Text, unless JSON is asked for. */
+function answerAs(json: boolean, status: number, text: string, body: unknown): Answer {
+  return json ? { status, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` } : { status, type: TEXT, body: text }
+}
+
+function live(json: boolean): Answer {
+  return answerAs(json, 200, 'live\n', { status: 'live' })
+}
+
+async function ready(json: boolean, readiness: Pick<Readiness, 'report'>): Promise<Answer> {
+  const report = await readiness.report()
+  const { holds, checks } = report
+  const status = report.ready ? 'ready' : 'not_ready'
+  return answerAs(json, report.ready ? 200 : 503, readyText(report), { status, holds, checks })
+}
+
+function started(json: boolean, { started: done, step }: StartState): Answer {
+  const text = done ? 'started\n' : `starting${step === null ? '' : `: ${step}`}\n`
+  return answerAs(json, done ? 200 : 503, text, { status: done ? 'started' : 'starting', step })
 }
 
 /**
  * What operators and their machines ask a node, on a port of its own that is not for the public:
- * `/livez` (200 while the process turns its event loop), `/readyz` (200 or 503, each check by name) and `/metrics`.
+ * - `/livez`: 200 while the process turns its event loop. It is answered by that loop, so a process that hangs does not answer,
+ *   and the prober's own timeout tells; nothing else makes it fail.
+ * - `/readyz`: 200 or 503, each check by name.
+ * - `/startupz`: 503 until everything serves, with the step that is under way.
+ * - `/metrics`.
+ * JSON for `Accept: application/json` or `?format=json`, else text.
  */
-export function createAdminServer(options: {
-  readonly host: string
-  readonly port: number
-  readonly metrics: Metrics
-  readonly readiness: Readiness
-  readonly log: Logger
-}): AdminServer {
+export function createAdminServer(options: AdminServerOptions): AdminServer {
   const { host, port, metrics, readiness, log } = options
 
   async function answer(request: IncomingMessage): Promise<Answer> {
-    const path = (request.url ?? '/').split('?')[0]
+    const [path = '', query = ''] = (request.url ?? '/').split('?', 2)
+    const format = new URLSearchParams(query).get('format')
+    const json = format === null ? (request.headers.accept ?? '').includes('application/json') : format === 'json'
     if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'GET only\n' }
-    if (path === '/livez') {
-      return wantsJson(request)
-        ? { status: 200, type: JSON_TYPE, body: '{"status":"live"}\n' }
-        : { status: 200, type: TEXT, body: 'live\n' }
+    switch (path) {
+      case '/livez':
+        return live(json)
+      case '/readyz':
+        return ready(json, readiness)
+      case '/startupz':
+        return started(json, options.start())
+      case '/metrics':
+        if (metrics === null) return { status: 404, type: TEXT, body: 'metrics are off (--metrics)\n' }
+        return { status: 200, type: metrics.contentType, body: await metrics.text() }
+      default:
+        return { status: 404, type: TEXT, body: 'here are /livez, /readyz, /startupz and /metrics\n' }
     }
-    if (path === '/readyz') {
-      const report = await readiness.report()
-      const status = report.ready ? 200 : 503
-      if (!wantsJson(request)) return { status, type: TEXT, body: readyText(report) }
-      const body = { status: report.ready ? 'ready' : 'not_ready', holds: report.holds, checks: report.checks }
-      return { status, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` }
-    }
-    if (path === '/metrics') return { status: 200, type: metrics.contentType, body: await metrics.text() }
-    return { status: 404, type: TEXT, body: 'here are /livez, /readyz and /metrics\n' }
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -70,7 +104,7 @@ export function createAdminServer(options: {
     try {
       result = await answer(request)
     } catch (err) {
-      log.error({ err, url: request.url }, 'an admin request failed')
+      log.error({ event: 'admin_request_failed', err }, 'an admin request failed')
       result = { status: 500, type: TEXT, body: 'failed, the log says why\n' }
     }
     const headers = { 'content-type': result.type, 'cache-control': 'no-store' }
@@ -91,7 +125,9 @@ export function createAdminServer(options: {
         server.once('error', reject)
         server.listen({ host, port }, () => {
           server.removeListener('error', reject)
-          server.on('error', (err) => log.error({ err }, 'the admin listener has an error'))
+          server.on('error', (err) =>
+            log.error({ event: 'admin_listener_failed', err }, 'the admin listener has an error'),
+          )
           const address: AddressInfo | string | null = server.address()
           resolve({ admin: typeof address === 'object' && address !== null ? address.port : port })
         })

@@ -336,6 +336,11 @@ export const SERVER_OPTIONS = {
     default: 20_000,
     doc: 'How long a stop in good order may take, from SIGTERM or SIGINT on, with the delay. Some seconds of it (6, or half of it) are for the stop itself: devices that are connected by then are closed at once',
   }),
+  metrics: option<'on' | 'off'>({
+    type: choice(['on', 'off']),
+    default: 'on',
+    doc: '`/metrics` on the admin port, and the measuring of how long things take',
+  }),
   logLevel: option<LogLevel>({
     type: choice(LOG_LEVELS),
     default: 'info',

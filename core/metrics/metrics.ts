@@ -1,85 +1,124 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-
-/**
- * A number that a component keeps in a plain field, because its hot path adds to it; Prometheus reads it when it scrapes.
- * With `label`: one number for each key of a record or map.
- */
-export type Metric = {
-  /** Without the prefix `postrider_`; counters end in `_total`, units are base units (`_seconds`, `_bytes`). */
-  readonly name: string
-  readonly help: string
-  /** `counter`: only grows. `gauge`: goes up and down. */
-  readonly kind: 'counter' | 'gauge'
-} & (
-  | { readonly label?: never; readonly read: () => number }
-  | { readonly label: string; readonly read: () => Readonly<Record<string, number>> | ReadonlyMap<string, number> }
-)
+import { collectDefaultMetrics, Counter, Gauge, Histogram as PromHistogram, Registry } from 'prom-client'
+import type { Histogram } from './histogram.js'
+import type { Labels, Metric } from './metric-row.js'
 
 export interface Metrics {
   /** Error: a name is taken. */
   expose(metrics: readonly Metric[]): void
-  /** A histogram of seconds. `observe` costs a microsecond: not for every message. */
-  histogram(options: { readonly name: string; readonly help: string; readonly buckets: readonly number[] }): {
-    observe(seconds: number): void
-  }
   /** The text that Prometheus scrapes. */
   text(): Promise<string>
   readonly contentType: string
+  /** For who puts the numbers of several processes together. */
+  readonly registry: Registry
 }
 
-/** Seconds; from what a memory access takes to what nobody waits for. */
-export const LATENCY_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const
+export const METRIC_PREFIX = 'postrider_'
 
-const PREFIX = 'postrider_'
+interface Value {
+  readonly labels: Record<string, string>
+  readonly value: number
+  readonly metricName?: string
+}
 
-function samples(metric: Metric): ReadonlyArray<readonly [labels: Record<string, string>, value: number]> {
-  if (metric.label === undefined) return [[{}, metric.read()]]
-  const { label } = metric
-  const values = metric.read()
-  const entries = values instanceof Map ? [...values] : Object.entries(values)
-  return entries.map(([key, value]) => [{ [label]: key }, value])
+const optionsOf = (metric: Metric) => ({
+  name: METRIC_PREFIX + metric.name,
+  help: metric.help,
+  labelNames: [...metric.labelNames],
+  aggregator: metric.aggregate,
+  registers: [],
+})
+
+const numbersOf = (metric: Metric): Value[] =>
+  metric.samples().map(([labels, value]) => ({ labels, value: typeof value === 'number' ? value : value.count }))
+
+// Nothing is copied into the library's own counters: it asks for the values when it is scraped.
+
+class ReadCounter extends Counter {
+  readonly #metric: Metric
+
+  constructor(metric: Metric) {
+    super(optionsOf(metric))
+    this.#metric = metric
+  }
+
+  override async get() {
+    return { ...(await super.get()), values: numbersOf(this.#metric) }
+  }
+}
+
+class ReadGauge extends Gauge {
+  readonly #metric: Metric
+
+  constructor(metric: Metric) {
+    super(optionsOf(metric))
+    this.#metric = metric
+  }
+
+  override async get() {
+    return { ...(await super.get()), values: numbersOf(this.#metric) }
+  }
+}
+
+class ReadHistogram extends PromHistogram {
+  readonly #metric: Metric
+
+  constructor(metric: Metric) {
+    super({ ...optionsOf(metric), buckets: [1] })
+    this.#metric = metric
+  }
+
+  /** What the library asks for when it writes the text, and what its `get` asks. */
+  getForPromString() {
+    const { name, help, aggregate, type } = this.#metric
+    const full = METRIC_PREFIX + name
+    const values = this.#metric
+      .samples()
+      .flatMap(([labels, value]) => (typeof value === 'number' ? [] : bucketValues(full, labels, value)))
+    return Promise.resolve({ name: full, help, type, aggregator: aggregate, values })
+  }
+}
+
+function bucketValues(name: string, labels: Labels, { bounds, counts, sum }: Histogram): Value[] {
+  const values: Value[] = []
+  let count = 0
+  counts.forEach((inBucket, i) => {
+    count += inBucket
+    values.push({
+      labels: { ...labels, le: i < bounds.length ? String(bounds[i]) : '+Inf' },
+      value: count,
+      metricName: `${name}_bucket`,
+    })
+  })
+  values.push({ labels, value: sum, metricName: `${name}_sum` }, { labels, value: count, metricName: `${name}_count` })
+  return values
+}
+
+function readerOf(metric: Metric): Counter | Gauge | PromHistogram {
+  switch (metric.type) {
+    case 'counter':
+      return new ReadCounter(metric)
+    case 'gauge':
+      return new ReadGauge(metric)
+    case 'histogram':
+      return new ReadHistogram(metric)
+    default:
+      throw metric.type satisfies never
+  }
 }
 
 /** A registry of its own (not the global one), with the process's metrics under their usual names. */
 export function createMetrics(): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-
-  function exposeOne(metric: Metric): void {
-    const options = {
-      name: PREFIX + metric.name,
-      help: metric.help,
-      labelNames: metric.label === undefined ? [] : [metric.label],
-      registers: [registry],
-    }
-    if (metric.kind === 'counter') {
-      const counter: Counter = new Counter({
-        ...options,
-        collect: () => {
-          counter.reset()
-          for (const [labels, value] of samples(metric)) counter.inc(labels, value)
-        },
-      })
-    } else {
-      const gauge: Gauge = new Gauge({
-        ...options,
-        collect: () => {
-          gauge.reset()
-          for (const [labels, value] of samples(metric)) gauge.set(labels, value)
-        },
-      })
-    }
-  }
-
   return {
     expose(metrics) {
-      for (const metric of metrics) exposeOne(metric)
-    },
-    histogram({ name, help, buckets }) {
-      const histogram = new Histogram({ name: PREFIX + name, help, buckets: [...buckets], registers: [registry] })
-      return { observe: (value) => histogram.observe(value) }
+      for (const metric of metrics) registry.registerMetric(readerOf(metric))
     },
     text: () => registry.metrics(),
     contentType: registry.contentType,
+    registry,
   }
 }
+
+/** `--metrics off`: nothing is collected, and there is nothing to scrape. */
+export const NO_METRICS: Pick<Metrics, 'expose'> = { expose: () => undefined }

@@ -164,6 +164,8 @@ export interface HeadResult {
   /** [epoch of the cursor, cursor]. */
   readonly cursor: Position
   readonly pending: number
+  /** When the oldest pending message was accepted; null: there is none. */
+  readonly oldestPendingAt: number | null
   /** What the position `acked` of the request resolves to now (clamped to its stretch); null: unknown epoch or not asked. */
   readonly ackedSeq: number | null
 }

@@ -7,6 +7,7 @@ import { DEVICE_ID_RULE } from '../../protocol/device-id.js'
 import { PostriderError } from '../../core/errors.js'
 import type { Logger } from '../../core/log.js'
 import type { ApiCounters } from '../counters.js'
+import type { HttpCounters } from '../http-counters.js'
 import type { HttpDoor } from '../http-door.js'
 import { formatPath } from '../json-numbers.js'
 import { answerText, INTERNAL_PROBLEM, PROBLEM_TYPE, problemOf, type Problem } from '../problem.js'
@@ -73,6 +74,8 @@ function send(reply: FastifyReply, problem: Problem): void {
 export interface ErrorReporting {
   readonly log: Logger
   readonly counters: ApiCounters
+  /** Null: answers are not counted. */
+  readonly http: HttpCounters | null
 }
 
 /** Answers `error`. Errors of the program are logged whole and told as nothing but a 500. */
@@ -94,12 +97,22 @@ export function replyWithError(
   send(reply, problemOf(known))
 }
 
+/** The same for a request that no route took. */
+export function replyUnmatched(
+  reporting: ErrorReporting,
+  reply: FastifyReply,
+  error: FastifyError | PostriderError,
+): void {
+  replyWithError(reporting, reply, error)
+  reporting.http?.unmatched.answered(reply.statusCode, reply.elapsedTime)
+}
+
 export function registerErrorHandlers(app: FastifyInstance, reporting: ErrorReporting): void {
   app.setErrorHandler<FastifyError | PostriderError>((error, _request, reply) => {
     replyWithError(reporting, reply, error)
   })
   app.setNotFoundHandler((_request, reply) => {
-    replyWithError(reporting, reply, new PostriderError('not_found', 'there is no such call; /openapi.json lists them'))
+    replyUnmatched(reporting, reply, new PostriderError('not_found', 'there is no such call; /openapi.json lists them'))
   })
 }
 

@@ -74,6 +74,7 @@ export const seen = (more: Partial<HeadResult> = {}): HeadResult => ({
   head: 0,
   cursor: { epoch: E1, seq: 0 },
   pending: 0,
+  oldestPendingAt: null,
   ackedSeq: null,
   ...more,
 })
@@ -88,6 +89,8 @@ export class Rig implements CourierEffects {
   flushes: string[] = []
   closes: Array<CloseCode | null> = []
   buffered = 0
+  /** When the messages were accepted that were handled. */
+  handledAt: number[] = []
   readonly counters = new CourierCounters()
   readonly machine: CourierMachine
 
@@ -158,6 +161,9 @@ export class Rig implements CourierEffects {
     this.sent.push(redelivered ? `${seq}+` : `${seq}`)
     this.packets.push(packetId)
     this.frames.push(`data ${epoch === E1 ? '' : `${epoch} `}${prev}>${seq}`)
+  }
+  handled(at: number): void {
+    this.handledAt.push(at)
   }
   sendWelcome({ epoch, seq }: Position, head: number): void {
     this.frames.push(`welcome ${epoch === E1 ? '' : `${epoch} `}${seq}/${head}`)

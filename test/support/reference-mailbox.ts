@@ -265,6 +265,7 @@ class ReferenceMailbox implements Mailbox {
         head: inbox.head,
         cursor: inbox.cursorPosition(),
         pending: inbox.pendingRows().length,
+        oldestPendingAt: inbox.pendingRows()[0]?.message.at ?? null,
         ackedSeq: acked === null ? null : inbox.counts(acked),
       }
     })

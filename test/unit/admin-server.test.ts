@@ -3,21 +3,26 @@ import { createAdminServer } from '../../core/admin/admin-server.js'
 import { createReadiness } from '../../core/admin/readiness.js'
 import { systemClock } from '../../core/clock.js'
 import { createLogger } from '../../core/log.js'
+import { Histogram } from '../../core/metrics/histogram.js'
+import { counter, counterBy, gauge, histogram, metricGroup } from '../../core/metrics/metric-row.js'
 import { createMetrics } from '../../core/metrics/metrics.js'
 
 const log = createLogger({ level: 'silent' })
 
 async function adminOf(t: Test) {
   const metrics = createMetrics()
-  const readiness = createReadiness(systemClock, 50)
-  const server = createAdminServer({ host: '127.0.0.1', port: 0, metrics, readiness, log })
+  const readiness = createReadiness({ clock: systemClock, log, times: { everyMs: 20, timeoutMs: 50 } })
+  t.teardown(() => readiness.stop())
+  const state = { started: false, step: 'store' as string | null }
+  const start = () => state
+  const server = createAdminServer({ host: '127.0.0.1', port: 0, metrics, readiness, start, log })
   const { admin } = await server.start()
   t.teardown(() => server.stop())
   const get = async (path: string, init: RequestInit = {}) => {
     const response = await fetch(`http://127.0.0.1:${admin}${path}`, init)
     return { status: response.status, type: response.headers.get('content-type') ?? '', text: await response.text() }
   }
-  return { metrics, readiness, get, port: admin, server }
+  return { metrics, readiness, state, get, port: admin, server }
 }
 
 void t.test('admin: live while the process answers, whatever the readiness', async (t) => {
@@ -70,14 +75,17 @@ void t.test('admin: each check has its name; one that fails or hangs makes the n
 
 void t.test('admin: metrics of the process and our own, read when they are asked for', async (t) => {
   const { metrics, get } = await adminOf(t)
-  const counters = { sent: 1, open: 5, closes: { drain: 2, gone: 0 }, problems: new Map([['inbox_full', 3]]) }
-  metrics.expose([
-    { name: 'sent_total', help: 'Sent', kind: 'counter', read: () => counters.sent },
-    { name: 'open', help: 'Open', kind: 'gauge', read: () => counters.open },
-    { name: 'closes_total', help: 'Closes', kind: 'counter', label: 'code', read: () => counters.closes },
-    { name: 'problems_total', help: 'Problems', kind: 'counter', label: 'code', read: () => counters.problems },
+  const counters = { sent: 1, open: 5, closes: { drain: 2 } as Record<string, number>, wait: new Histogram([0.1, 1]) }
+  type Counters = typeof counters
+  const group = metricGroup<Counters>('Test', null, [
+    counter('sent_total', 'Sent', '', ({ sent }) => sent),
+    gauge('open', 'Open', '', ({ open }) => open),
+    counterBy('closes_total', 'code', ['drain', 'gone'], 'Closes', '', ({ closes }) => closes),
+    histogram('wait_seconds', [0.1, 1], 'Wait', '', ({ wait }) => wait),
   ])
-  metrics.histogram({ name: 'wait_seconds', help: 'Wait', buckets: [0.1, 1] }).observe(0.5)
+  metrics.expose(group.of(counters))
+  counters.wait.observe(0.5)
+  counters.wait.observe(7)
   await get('/metrics')
   counters.sent = 7
   counters.open = 4
@@ -89,8 +97,12 @@ void t.test('admin: metrics of the process and our own, read when they are asked
   t.match(text, /^postrider_open 4$/m)
   t.match(text, /^postrider_closes_total\{code="drain"\} 2$/m)
   t.match(text, /^postrider_closes_total\{code="gone"\} 0$/m)
-  t.match(text, /^postrider_problems_total\{code="inbox_full"\} 3$/m)
+  t.match(text, /^# TYPE postrider_wait_seconds histogram$/m)
+  t.match(text, /^postrider_wait_seconds_bucket\{le="0\.1"\} 0$/m)
   t.match(text, /^postrider_wait_seconds_bucket\{le="1"\} 1$/m)
+  t.match(text, /^postrider_wait_seconds_bucket\{le="\+Inf"\} 2$/m)
+  t.match(text, /^postrider_wait_seconds_sum 7\.5$/m)
+  t.match(text, /^postrider_wait_seconds_count 2$/m)
   t.match(text, /^process_cpu_user_seconds_total /m)
   t.match(text, /^nodejs_eventloop_lag_seconds /m)
 })
@@ -104,8 +116,9 @@ void t.test('admin: nothing else is there', async (t) => {
 })
 
 void t.test('admin: a port in use rejects, a stopped server is gone', async (t) => {
-  const { port, server, metrics, readiness } = await adminOf(t)
-  const second = createAdminServer({ host: '127.0.0.1', port, metrics, readiness, log })
+  const { port, server, metrics, readiness, state } = await adminOf(t)
+  const start = () => state
+  const second = createAdminServer({ host: '127.0.0.1', port, metrics, readiness, start, log })
   await t.rejects(second.start(), { code: 'EADDRINUSE' })
   await second.stop()
   await server.stop()

@@ -110,10 +110,11 @@ void t.test('send window: finds ids by distance through growth, wrap-around and 
   let seq = 0
   let oldest = 1
   for (let round = 0; round < 2_000; round++) {
-    for (let i = 0; i < (round % 37) + 1; i++) waiting.push(window.push(E1, ++seq, 10))
+    for (let i = 0; i < (round % 37) + 1; i++) waiting.push(window.push(E1, ++seq, 10, 1_000 + seq))
     t.equal(window.bytes, window.count * 10)
     while (waiting.length > round % 20) {
       const left = window.settle(waiting.shift() ?? -1)
+      if (window.leftAt(1) !== 1_000 + oldest) throw new Error(`round ${round}: not the time of message ${oldest}`)
       if (left !== 1 || window.leftSeq !== oldest++) throw new Error(`round ${round}: ${left} left, or not in order`)
     }
     window.trim()

@@ -14,6 +14,7 @@ import { Directory } from './directory.js'
 import { type Group, GroupCommit } from './group-commit.js'
 import { InboxState, type LogReader } from './inbox-state.js'
 import { Ledger } from './ledger.js'
+import { LmdbCounters, type LmdbUsage } from './lmdb-counters.js'
 import { createLogReader } from './log-reader.js'
 import { Materializer, MATERIALIZER_DEFAULTS } from './materializer.js'
 import { recover } from './recovery.js'
@@ -33,6 +34,7 @@ export interface EngineOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly generation: string
+  readonly counters?: LmdbCounters
   /** Messages from before this time (milliseconds) count as sent before: DUP. Default 0. */
   readonly sentBefore?: number
 }
@@ -44,6 +46,7 @@ export class Engine {
   readonly log: Logger
   readonly generation: string
   readonly sentBefore: number
+  readonly counters: LmdbCounters
   readonly disk: LogReader
   readonly directory: Directory
   readonly dedup: DedupIndex
@@ -65,6 +68,7 @@ export class Engine {
     this.log = options.log
     this.generation = options.generation
     this.sentBefore = options.sentBefore ?? 0
+    this.counters = options.counters ?? new LmdbCounters()
     this.disk = createLogReader(this.tables)
     this.#space = new Space(
       options.folder,
@@ -88,7 +92,7 @@ export class Engine {
       {
         mayGrow: () => this.#space.mayGrow(0),
         tight: () => this.#space.tight,
-        commit: (group, after) => this.#commit(group, after),
+        commit: (group, after) => this.#measured(group, this.#commit(group, after)),
         failed: (group, error) => this.#failed(group, error),
         fatal: (error) => this.#fatal(error),
       },
@@ -99,6 +103,7 @@ export class Engine {
       (state, group) => this.markDirty(state, group),
       (group, event) => this.#record(group, event),
       () => this.clock.now(),
+      this.counters.outcomes,
     )
   }
 
@@ -161,6 +166,7 @@ export class Engine {
   /** Forgets the device with the group that fills. */
   purge(state: InboxState): Group {
     const group = this.groups.enter()
+    this.counters.outcomes.undelivered.deleted += state.pending
     state.purged = true
     state.claim = null
     this.directory.remove(state)
@@ -211,6 +217,24 @@ export class Engine {
       this.#write(group)
     }
     return after === null ? env.batch(write) : sequence.ifVersion(SEQUENCE_KEY, after, write)
+  }
+
+  async #measured(group: Group, commit: Promise<boolean>): Promise<boolean> {
+    const { counters, clock } = this
+    const from = clock.monotonic()
+    counters.commitChanges.observe(group.journal.changes)
+    const stored = await commit
+    counters.commitSeconds.observe((clock.monotonic() - from) / 1000)
+    return stored
+  }
+
+  usage(): LmdbUsage {
+    return {
+      journalBytes: this.#materializer.journalBytes,
+      devicesChanged: this.#materializer.waiting,
+      ...this.#space.usage(),
+      refuses: this.groups.room !== 'plenty' || !this.#space.mayGrow(0),
+    }
   }
 
   #write(group: Group): void {
@@ -264,6 +288,7 @@ export class Engine {
 
   #failed(group: Group, error: unknown): number {
     observeCommitError(error)
+    this.counters.commitsFailed++
     this.log.error({ err: error, group: group.number }, 'store_commit_failed')
     const claims = new Map<string, { claim: Claim; connectedAt: number | null; onWire: readonly ExceptionRange[] }>()
     for (const { device, claim, connectedAt, onWire } of this.directory.claimed()) {

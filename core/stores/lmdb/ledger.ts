@@ -5,6 +5,7 @@ import type { ExceptionReason } from '../../../protocol/codes.js'
 import { epochAt } from '../../model/epochs.js'
 import type { NewEvent } from '../../model/event.js'
 import type { Position } from '../../model/message.js'
+import type { OutcomeCounters } from '../../model/outcome-counters.js'
 import type { Group, GroupCommit } from './group-commit.js'
 import type { DedupEntry, InboxState, LogReader } from './inbox-state.js'
 import type { LogEntry } from './message-codec.js'
@@ -15,6 +16,7 @@ export class Ledger {
   readonly #markDirty: (state: InboxState, group: number) => void
   readonly #record: (group: Group, event: NewEvent) => void
   readonly #now: () => number
+  readonly #outcomes: OutcomeCounters
 
   /** `record`: puts an event into the log of events, with the group. */
   constructor(
@@ -23,7 +25,9 @@ export class Ledger {
     markDirty: (state: InboxState, group: number) => void,
     record: (group: Group, event: NewEvent) => void,
     now: () => number,
+    outcomes: OutcomeCounters,
   ) {
+    this.#outcomes = outcomes
     this.#groups = groups
     this.#disk = disk
     this.#markDirty = markDirty
@@ -72,12 +76,15 @@ export class Ledger {
     if (seq > state.cursor || sent > state.sent || received > state.received || takenBack.length > 0) {
       const group = this.touch(state)
       if (state.receiptUpTo > state.cursor) this.#tellHandled(state, seq, group)
+      const { pending } = state
       state.moveCursor(seq, this.#disk)
+      this.#outcomes.handled += pending - state.pending
       if (sent > state.sent) state.sent = sent
       if (received > state.received) state.received = received
       group.journal.ack(state)
       for (const { from, to } of takenBack) {
         group.journal.takeBack(state, from, to)
+        this.#countTakenBack(state, from, to)
         state.takeBack({ from, to })
       }
     }
@@ -94,6 +101,7 @@ export class Ledger {
     group.journal.exception(state, { seq, reason, at, size, cumulative })
     if (reason === 'expired' || reason === 'retention') this.#tell(state, group, 'message.expired', seq, at, reason)
     else if (reason === 'overflow') this.#tell(state, group, 'message.overflow', seq, at)
+    this.#outcomes.undelivered[reason]++
     state.except(seq, reason, at, state.claim !== null || seq <= state.sent, size, cumulative)
     return true
   }
@@ -145,6 +153,13 @@ export class Ledger {
     reason: NewEvent['reason'] = null,
   ): void {
     this.#record(group, { type, device: state.device, at, epoch: epochAt(state.epochs, seq), seq, count: 1, reason })
+  }
+
+  #countTakenBack(state: InboxState, from: number, to: number): void {
+    const reason = state.exceptionAt(from)?.reason
+    if (reason === undefined) return
+    this.#outcomes.handled += to - from + 1
+    this.#outcomes.takenBack[reason] += to - from + 1
   }
 
   subscription(state: InboxState, filter: string | null): void {

@@ -191,7 +191,7 @@ export class LmdbMailbox implements Mailbox {
       const state = this.#engine.find(device)
       if (state === null) return null
       if (state.lastGroup > group) group = state.lastGroup
-      return headOf(state, this.generation, acked)
+      return headOf(state, this.generation, acked, this.#engine.disk)
     })
     await this.#stored(group)
     return results

@@ -13,6 +13,7 @@ import type { SessionStore } from '../../ports/session-store.js'
 import type { WebhookStore } from '../../ports/webhook-store.js'
 import { randomId } from '../../random-id.js'
 import { Engine, readNumber } from './engine.js'
+import type { LmdbCounters, LmdbUsage } from './lmdb-counters.js'
 import { LmdbCredentials } from './lmdb-credentials.js'
 import { LmdbEvents } from './lmdb-events.js'
 import { LmdbMailbox } from './lmdb-mailbox.js'
@@ -42,6 +43,8 @@ export interface LmdbStoreOptions {
   readonly eventLimits?: Partial<EventLimits>
   readonly clock?: Clock
   readonly log: Logger
+  /** Default: new ones, out of sight. */
+  readonly counters?: LmdbCounters
 }
 
 export interface LmdbStore {
@@ -53,6 +56,8 @@ export interface LmdbStore {
   /** Ordinary pub/sub. */
   readonly sessions: SessionStore
   readonly generation: string
+  /** What is there now; asks the file system. */
+  usage(): LmdbUsage
   /** Writes everything out, releases the folder. Idempotent. */
   close(): Promise<void>
 }
@@ -79,6 +84,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
         clock,
         log: options.log,
         generation,
+        ...(options.counters === undefined ? {} : { counters: options.counters }),
         // What was on the wire in the last second before an unclean stop is not known: all that is old may have been.
         sentBefore: clean ? 0 : clock.now(),
       })
@@ -103,6 +109,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
         await env.close()
         await lock.release()
       }
+      const usage = (): LmdbUsage => engine.usage()
       return {
         mailbox,
         credentials,
@@ -111,6 +118,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
         webhooks,
         sessions,
         generation,
+        usage,
         close: () => (closing ??= close()),
       }
     } catch (error) {

@@ -74,6 +74,13 @@ export class Space {
     this.#short = outside < reserve / 4 || outside + inside < 2 * reserve + needed
   }
 
+  /** For metrics. */
+  usage(): { readonly fileBytes: number; readonly diskFreeBytes: number } {
+    const { bavail, bsize } = statfsSync(this.#folder)
+    const { lastPageNumber, pageSize } = statsOf(this.#tables.env)
+    return { fileBytes: (lastPageNumber + 1) * pageSize, diskFreeBytes: bavail * bsize }
+  }
+
   /** Bytes of free pages inside the file. */
   #inside(): number {
     const { env, dedup, uplinkDedup, ...rest } = this.#tables

@@ -17,11 +17,14 @@ export function deviceInfo(state: InboxState, disk: LogReader): DeviceInfo {
     cursor: state.cursor,
     pending: state.pending,
     pendingBytes: state.pendingBytes,
-    oldestPendingAt: state.pending === 0 ? null : (state.header(state.cursor + 1, disk)?.at ?? null),
+    oldestPendingAt: oldestPendingAt(state, disk),
   }
 }
 
-export function headOf(state: InboxState, generation: string, acked: Position | null): HeadResult {
+const oldestPendingAt = (state: InboxState, disk: LogReader): number | null =>
+  state.pending === 0 ? null : (state.header(state.cursor + 1, disk)?.at ?? null)
+
+export function headOf(state: InboxState, generation: string, acked: Position | null, disk: LogReader): HeadResult {
   return {
     claim: state.claim,
     generation,
@@ -29,6 +32,7 @@ export function headOf(state: InboxState, generation: string, acked: Position | 
     head: state.head,
     cursor: state.cursorPosition,
     pending: state.pending,
+    oldestPendingAt: oldestPendingAt(state, disk),
     ackedSeq: acked === null ? null : state.resolveAck(acked),
   }
 }

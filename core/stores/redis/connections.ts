@@ -7,10 +7,13 @@ import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import { OutcomeUnknown, StartupError, StoreUnavailable } from '../../errors.js'
 import { EXIT } from '../../exit-codes.js'
 import type { Logger } from '../../log.js'
+import type { OutcomeCounters } from '../../model/outcome-counters.js'
 import { checkServer, type Demands, type Instance, instanceOf, parseInfo, shortHash } from './instance.js'
-import { codeOf, messageOf } from './redis-errors.js'
+import { codeOf, failureOf, messageOf } from './redis-errors.js'
 import { describeLocation, type RedisLocation } from '../../config/redis-location.js'
 import { textOf } from './reply.js'
+import { RedisCounters, type RedisClientState } from './redis-counters.js'
+import { answerOf } from './reply-outcomes.js'
 import type { Script } from './script-loader.js'
 import { slotOf } from './slot.js'
 
@@ -38,6 +41,8 @@ export interface ConnectionOptions {
   /** A change is answered when so many replicas have it. */
   readonly wait: number
   readonly allowNoAof: boolean
+  /** Default: new ones, out of sight. */
+  readonly counters?: RedisCounters
   /** False: nothing that was accepted is kept there (a bus of its own), so what would lose it is taken. Default true. */
   readonly keepsMessages?: boolean
 }
@@ -63,6 +68,7 @@ export class RedisConnections {
   readonly #instances = new Map<Redis, Instance>()
   readonly #corked = new Set<Redis['stream']>()
   readonly #waits = new Map<Redis, Promise<unknown>>()
+  readonly #counters: RedisCounters
   #generation = ''
   #underWay = 0
   #bytesUnderWay = 0
@@ -73,6 +79,7 @@ export class RedisConnections {
     this.#location = options.location
     this.#log = options.log
     this.#wait = options.wait
+    this.#counters = options.counters ?? new RedisCounters()
     this.#demands = {
       allowNoAof: options.allowNoAof,
       cluster: options.location.kind === 'cluster',
@@ -116,6 +123,34 @@ export class RedisConnections {
     return this.#generation
   }
 
+  /** How messages leave their inboxes, as the answers say. */
+  get outcomes(): OutcomeCounters {
+    return this.#counters.outcomes
+  }
+
+  /** The connections now: for metrics. */
+  state(): RedisClientState {
+    const masters = this.#masters()
+    return {
+      masters: masters.length,
+      mastersReady: masters.filter(({ status }) => status === 'ready').length,
+      underWay: this.#underWay,
+      bytesUnderWay: this.#bytesUnderWay,
+    }
+  }
+
+  /** INFO of every master; null: it does not answer. Never rejects. */
+  askMasters(): Promise<ReadonlyArray<{ readonly server: string; readonly info: string | null }>> {
+    return Promise.all(
+      this.#masters().map(async (node) => {
+        const server = `${node.options.host ?? ''}:${node.options.port ?? ''}`
+        if (node.status !== 'ready') return { server, info: null }
+        const info = await node.callBuffer('info').then(textOf, () => null)
+        return { server, info }
+      }),
+    )
+  }
+
   /** How many commands wait for their answers. */
   get underWay(): number {
     return this.#underWay
@@ -155,11 +190,13 @@ export class RedisConnections {
   async run({ script, keys, args, durable }: Call): Promise<unknown> {
     const count = String(keys.length)
     try {
-      return await this.#send('evalsha', [script.sha, count, ...keys, ...args], keys[0] ?? '', durable)
+      const reply = await this.#send('evalsha', [script.sha, count, ...keys, ...args], keys[0] ?? '', durable)
+      return answerOf(reply, this.#counters.outcomes)
     } catch (error) {
       if (codeOf(error) !== 'NOSCRIPT') throw error
       // A new server, or SCRIPT FLUSH. EVAL makes it known again.
-      return this.#send('eval', [script.text, count, ...keys, ...args], keys[0] ?? '', durable)
+      const reply = await this.#send('eval', [script.text, count, ...keys, ...args], keys[0] ?? '', durable)
+      return answerOf(reply, this.#counters.outcomes)
     }
   }
 
@@ -199,9 +236,11 @@ export class RedisConnections {
 
   async #send(name: string, args: readonly Argument[], key: string, durable: boolean): Promise<unknown> {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
+    this.#counters.commands++
     let bytes = 0
     for (const arg of args) if (typeof arg !== 'number') bytes += arg.length
     if (this.#underWay >= MOST_UNDER_WAY || this.#bytesUnderWay + bytes > MOST_BYTES_UNDER_WAY) {
+      this.#counters.failures.not_sent++
       throw new StoreUnavailable('too much waits for Redis')
     }
     this.#underWay++
@@ -213,6 +252,10 @@ export class RedisConnections {
       if (!durable || this.#wait === 0 || node === null) return await answer
       const [value] = await Promise.all([answer, this.#replicated(node)])
       return value
+    } catch (error) {
+      const failure = failureOf(error)
+      if (failure !== null) this.#counters.failures[failure]++
+      throw error
     } finally {
       this.#underWay--
       this.#bytesUnderWay -= bytes
@@ -294,9 +337,10 @@ export class RedisConnections {
   #watch(): void {
     const client = this.#client
     const where = describeLocation(this.#location)
-    client.on('error', (error: unknown) =>
-      this.#log.warn({ where, reason: messageOf(error) }, 'redis_connection_failed'),
-    )
+    client.on('error', (error: unknown) => {
+      this.#counters.connectionErrors++
+      this.#log.warn({ where, reason: messageOf(error) }, 'redis_connection_failed')
+    })
     const relearn = (node: Redis): void => {
       node.on('ready', () => {
         this.#learn(node).catch((error: unknown) => {
@@ -308,9 +352,10 @@ export class RedisConnections {
     else {
       for (const node of client.nodes('all')) relearn(node)
       client.on('+node', relearn)
-      client.on('node error', (error: unknown) =>
-        this.#log.warn({ where, reason: messageOf(error) }, 'redis_node_failed'),
-      )
+      client.on('node error', (error: unknown) => {
+        this.#counters.connectionErrors++
+        this.#log.warn({ where, reason: messageOf(error) }, 'redis_node_failed')
+      })
     }
   }
 }

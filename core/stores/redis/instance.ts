@@ -21,13 +21,16 @@ export interface Instance {
   readonly generation: string
 }
 
-export function parseInfo(text: string): ServerInfo {
-  const fields = new Map(
+export const infoFields = (text: string): ReadonlyMap<string, string> =>
+  new Map(
     text.split('\r\n').flatMap((line) => {
       const at = line.indexOf(':')
       return at < 1 || line.startsWith('#') ? [] : [[line.slice(0, at), line.slice(at + 1)] as const]
     }),
   )
+
+export function parseInfo(text: string): ServerInfo {
+  const fields = infoFields(text)
   const field = (name: string): string => fields.get(name) ?? ''
   return {
     version: field('redis_version'),

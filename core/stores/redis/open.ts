@@ -14,8 +14,10 @@ import { RedisCredentials } from './redis-credentials.js'
 import { RedisMailbox } from './redis-mailbox.js'
 import { RedisSessions } from './redis-sessions.js'
 import { RedisUplink } from './redis-uplink.js'
+import { RedisCounters } from './redis-counters.js'
 import { textOf } from './reply.js'
 import { loadScripts } from './script-loader.js'
+import { watchServers } from './server-watch.js'
 
 export interface RedisStoreOptions {
   /** See core/config/redis-location.ts. May hold a password: never logged. */
@@ -29,6 +31,8 @@ export interface RedisStoreOptions {
   /** The store's time, for tests; default: the server's, which all nodes share. */
   readonly clock?: Clock
   readonly log: Logger
+  /** Default: new ones, out of sight. */
+  readonly counters?: RedisCounters
 }
 
 export interface RedisStore {
@@ -51,12 +55,14 @@ export interface RedisStore {
 export async function openRedisStore(options: RedisStoreOptions): Promise<RedisStore> {
   const location = parseRedisUrl(options.url)
   if (location === null) throw new StartupError(`the URL of the Redis store is not of the form ${REDIS_URL_RULE}`)
+  const counters = options.counters ?? new RedisCounters()
   const scripts = loadScripts(scriptSettings(options.limits, { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits }))
   const connections = await RedisConnections.open({
     location,
     log: options.log,
     wait: options.wait ?? 0,
     allowNoAof: options.allowNoAof ?? false,
+    counters,
   })
   const context: StoreContext = { connections, scripts, clock: options.clock ?? null }
   const uplink = await openParts(context, describeLocation(location), options.log).catch(async (error: unknown) => {
@@ -66,8 +72,10 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
   const mailbox = new RedisMailbox(context)
   const credentials = new RedisCredentials(context, options.clock ?? systemClock)
   const sessions = new RedisSessions(context)
+  const watch = watchServers(connections, counters)
   let closing: Promise<void> | null = null
   const close = async (): Promise<void> => {
+    watch.stop()
     await Promise.all([mailbox.close(), credentials.close(), uplink.close(), sessions.close()])
     await connections.close()
   }

@@ -1,3 +1,4 @@
+import type { CommandFailure } from './redis-counters.js'
 import { OutcomeUnknown, PostriderError, StoreUnavailable } from '../../errors.js'
 
 /** Codes of answers that mean: Redis has not begun with the command. */
@@ -26,6 +27,14 @@ const NOT_SENT = /^(?:Stream isn't writeable|Cluster isn't ready|Cluster is ende
 export const codeOf = (error: unknown): string => (error instanceof Error ? (error.message.split(' ', 1)[0] ?? '') : '')
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** What to count a failed command as; null: it was answered, and asks for another step (NOSCRIPT, STALE). */
+export function failureOf(error: unknown): CommandFailure | null {
+  const code = codeOf(error)
+  if (code === 'NOSCRIPT' || code === 'STALE') return null
+  if (REFUSALS.has(code)) return 'refused'
+  return NOT_SENT.test(messageOf(error)) ? 'not_sent' : 'unanswered'
+}
 
 /** What a failed command means to who asked for the change: nothing was done, or it may have been. */
 export function explainFailure(error: unknown): PostriderError {

@@ -157,10 +157,11 @@ export class RedisMailbox implements Mailbox {
     return this.#gate.run(() =>
       Promise.all(
         items.map(async ({ device, acked }) => {
-          const reply = await look(this.#context, 'look', device, [acked?.epoch ?? '', acked?.seq ?? 0, 0])
+          const reply = await look(this.#context, 'look', device, [acked?.epoch ?? '', acked?.seq ?? 0, 1])
           if (reply === null) return null
           const fields = listOf(reply)
           const counts = numberOf(fields[7])
+          const oldest = numberOf(fields[12])
           return {
             claim: claimOf(fields[0], fields[1]),
             generation: this.generation,
@@ -168,6 +169,7 @@ export class RedisMailbox implements Mailbox {
             head: numberOf(fields[3]),
             cursor: { epoch: textOf(fields[4]), seq: numberOf(fields[5]) },
             pending: numberOf(fields[6]),
+            oldestPendingAt: oldest === 0 ? null : oldest,
             ackedSeq: counts < 0 ? null : counts,
           }
         }),
@@ -285,7 +287,8 @@ export class RedisMailbox implements Mailbox {
       const reply = await change(this.#context, 'purge', device, [])
       await this.#index.remove(device)
       if (reply === null) return { existed: false, claim: null }
-      const [node, claimId] = listOf(reply)
+      const [node, claimId, pending] = listOf(reply)
+      this.#context.connections.outcomes.undelivered.deleted += numberOf(pending)
       return { existed: true, claim: claimOf(node, claimId) }
     })
   }

@@ -148,14 +148,16 @@ export function lookConformance(t: Test, factory: StoreFactory): void {
       head: 5,
       cursor: { epoch: a.epoch, seq: 2 },
       pending: 3,
+      oldestPendingAt: (await mailbox.info('a'))?.oldestPendingAt ?? null,
     }
+    t.type(common.oldestPendingAt, 'number')
     t.equal(heads[0], null)
     t.strictSame(heads.slice(1, 4), [
       { ...common, ackedSeq: 4 },
       { ...common, ackedSeq: 5 },
       { ...common, ackedSeq: null },
     ])
-    t.match(heads[4], { claim: null, head: 0, cursor: { seq: 0 }, pending: 0, ackedSeq: null })
+    t.match(heads[4], { claim: null, head: 0, cursor: { seq: 0 }, pending: 0, oldestPendingAt: null, ackedSeq: null })
     t.match(await mailbox.info('a'), { cursor: 2 }, 'heads changes nothing')
     t.equal(await mailbox.info('nobody'), null)
   })

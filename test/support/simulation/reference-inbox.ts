@@ -343,6 +343,7 @@ export function headOf(data: InboxData, acked: Position | null): HeadResult {
     head: data.head,
     cursor: { epoch: epochOf(data, data.cursor), seq: data.cursor },
     pending: data.pending,
+    oldestPendingAt: null,
     ackedSeq: found === null || found.kind === 'unknown' ? null : found.seq,
   }
 }

@@ -111,6 +111,8 @@ export class Simulation implements Model<World>, CourierEffects {
     this.toDevice(c, this.isStream ? { t: 'frame', position, prev, mid } : { t: 'data', mid, packet })
   }
 
+  handled(): void {}
+
   sendWelcome(position: Position): void {
     this.toDevice(this.c, { t: 'welcome', position })
     if (this.c !== undefined) this.c.last = [epochNumber(position.epoch), position.seq]
@@ -884,6 +886,7 @@ const DEAD = new SimMachine(
   },
   {
     sendMessage() {},
+    handled() {},
     sendWelcome() {},
     sendReset() {},
     sendGap() {},

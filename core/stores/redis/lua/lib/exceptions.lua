@@ -120,7 +120,13 @@ local function offWire(r, from, to, keep)
       putRange(r, { from = first, to = last, reason = x.reason, at = x.at, bytes = bytes, weight = x.weight, wire = wire })
     end
     part(x.from, from - 1, x.wire)
-    if keep then part(math.max(x.from, from), math.min(x.to, to), 0) end
+    local first, last = math.max(x.from, from), math.min(x.to, to)
+    if keep then
+      part(first, last, 0)
+    else
+      outcome(HANDLED, last - first + 1)
+      outcome(TAKEN_BACK + x.reason, last - first + 1)
+    end
     part(to + 1, x.to, x.wire)
   end
   return #found > 0

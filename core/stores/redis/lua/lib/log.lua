@@ -41,6 +41,7 @@ local function passTo(r, to)
     weight = found
   end
   r[PENDING] = r[PENDING] - (to - cursor - count)
+  outcome(HANDLED, to - cursor - count)
   r[PENDING_BYTES] = r[PENDING_BYTES] - (weight - r[CURSOR_WEIGHT] - bytes)
   redis.call('LTRIM', K_MESSAGES, to - cursor, -1)
   forgetExpiries(r, cursor + 1, to)
@@ -57,6 +58,7 @@ local function except(r, seq, raw, reason, now)
     if r[WIRE_FROM] == 0 or seq < r[WIRE_FROM] then r[WIRE_FROM] = seq end
   end
   addRange(r, { from = seq, to = seq, reason = reason, at = now, bytes = size, weight = weight, wire = wire }, now)
+  outcome(UNDELIVERED + reason, 1)
   r[PENDING] = r[PENDING] - 1
   r[PENDING_BYTES] = r[PENDING_BYTES] - size
   if seq == r[CURSOR] + 1 then
@@ -89,6 +91,7 @@ local function giveUpAll(r, now)
   end
   redis.call('DEL', K_EXPIRIES)
   r[EXPIRIES] = 0
+  outcome(UNDELIVERED + RETENTION, r[PENDING])
   r[PENDING], r[PENDING_BYTES] = 0, 0
   r[CURSOR], r[CURSOR_WEIGHT] = r[HEAD], r[HEAD_WEIGHT]
 end

@@ -1,0 +1,130 @@
+import { performance } from 'node:perf_hooks'
+import { gauge, counter, gaugeBy, metricGroup, type MetricRow } from '../../core/metrics/metric-row.js'
+import type { Readiness } from '../../core/admin/readiness.js'
+import { isRedisUrl } from '../../core/config/redis-location.js'
+import type { ServerConfig } from '../../core/config/server-options.js'
+import type { LineLimit } from '../../core/log.js'
+
+export const NODE_STATES = ['starting', 'serving', 'draining'] as const
+export type NodeState = (typeof NODE_STATES)[number]
+
+export interface ReadyCheckState {
+  readonly name: string
+  readonly ok: boolean
+}
+
+export interface ProcessSource {
+  readonly version: string
+  /** Words of the configuration that are no secrets and have few values. */
+  readonly config: Readonly<Record<(typeof CONFIG_LABELS)[number], string>>
+  readonly lines: Pick<LineLimit, 'leftOut'>
+  readonly state: () => NodeState
+  readonly ready: () => boolean
+  readonly checks: () => readonly ReadyCheckState[]
+}
+
+export const CONFIG_LABELS = ['role', 'store', 'durability', 'bus', 'auth', 'overflow', 'tls'] as const
+
+export function processSource(parts: {
+  readonly config: ServerConfig
+  readonly version: string
+  readonly lines: Pick<LineLimit, 'leftOut'>
+  readonly readiness: Pick<Readiness, 'last'>
+}): ProcessSource {
+  const { config, version, lines, readiness } = parts
+  const onRedis = isRedisUrl(config.store)
+  return {
+    version,
+    config: {
+      role: config.role,
+      store: onRedis ? 'redis' : 'file',
+      durability: onRedis ? 'redis' : config.durability,
+      bus: config.bus !== undefined ? 'redis' : onRedis ? 'store' : 'local',
+      auth: config.auth,
+      overflow: config.overflow,
+      tls: config.tlsCert === undefined ? 'off' : 'on',
+    },
+    lines,
+    state() {
+      const { holds } = readiness.last
+      return holds.includes('draining') ? 'draining' : holds.includes('starting') ? 'starting' : 'serving'
+    },
+    ready: () => readiness.last.ready,
+    checks: () => readiness.last.checks,
+  }
+}
+
+const build: MetricRow<ProcessSource> = {
+  name: 'build_info',
+  type: 'gauge',
+  labels: { version: { bounded: 'the version of the product' }, node_version: { bounded: "Node's" } },
+  help: 'Always 1; what runs',
+  tells: 'More than one version: an upgrade is under way',
+  aggregate: 'first',
+  bounds: [],
+  samples: ({ version }) => [[{ version, node_version: process.version }, 1]],
+}
+
+const config: MetricRow<ProcessSource> = {
+  name: 'config_info',
+  type: 'gauge',
+  labels: {
+    role: ['all', 'api', 'broker'],
+    store: ['file', 'redis'],
+    durability: ['disk', 'process', 'redis'],
+    bus: ['local', 'store', 'redis'],
+    auth: ['token', 'none'],
+    overflow: ['reject', 'drop-oldest'],
+    tls: ['on', 'off'],
+  },
+  help: 'Always 1; how it is configured',
+  tells: 'Nodes that differ where they should not',
+  aggregate: 'first',
+  bounds: [],
+  samples: ({ config: words }) => [[words, 1]],
+}
+
+const checks: MetricRow<ProcessSource> = {
+  name: 'ready_check',
+  type: 'gauge',
+  labels: { check: { bounded: 'the names that `/readyz` shows' } },
+  help: '1: the check of that name is good',
+  tells: '`store` at 0: the store cannot be reached from this node',
+  aggregate: 'min',
+  bounds: [],
+  samples: (source) => source.checks().map(({ name, ok }) => [{ check: name }, ok ? 1 : 0] as const),
+}
+
+/** The process itself; `process_…` and `nodejs_…` come with their usual names. */
+export const PROCESS = metricGroup<ProcessSource>('The process', null, [
+  build,
+  config,
+  gaugeBy(
+    'node_state',
+    'state',
+    NODE_STATES,
+    '1 for the state that the node is in',
+    '`draining` for longer than `--drain-deadline`: the stop is stuck',
+    ({ state }) => ({ [state()]: 1 }),
+  ),
+  gauge(
+    'ready',
+    '1: the node takes work (`/readyz` says 200)',
+    'Few ready nodes: no headroom. What is not good is in `ready_check`',
+    ({ ready }) => (ready() ? 1 : 0),
+    'min',
+  ),
+  checks,
+  counter(
+    'event_loop_active_seconds_total',
+    'Time that the event loop was busy',
+    'Its rate is the utilization of the one thread that serves; over 0.8 latency grows. See `nodejs_eventloop_lag_p99_seconds` as well',
+    () => performance.eventLoopUtilization().active / 1000,
+  ),
+  counter(
+    'log_lines_left_out_total',
+    'Lines of the log that were not written',
+    'Clients caused more than 100 a second',
+    ({ lines }) => lines.leftOut,
+  ),
+])
