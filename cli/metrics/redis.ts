@@ -1,5 +1,5 @@
 import { counter, counterBy, gauge, metricGroup, type MetricRow } from '../../core/metrics/metric-row.js'
-import { RedisCounters, type RedisClientState, type RedisServerReport } from '../../core/stores/redis/redis-counters.js'
+import { RedisCounters, type RedisClientState, type RedisServerReport } from '../../core/metrics/redis-counters.js'
 
 interface RedisSource {
   readonly counters: RedisCounters

@@ -1,4 +1,4 @@
-import { LmdbCounters, type LmdbUsage } from '../../core/stores/lmdb/lmdb-counters.js'
+import { LmdbCounters, type LmdbUsage } from '../../core/metrics/lmdb-counters.js'
 import {
   counter,
   counterBy,

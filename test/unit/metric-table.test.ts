@@ -21,8 +21,8 @@ import { Histogram } from '../../core/metrics/histogram.js'
 import type { Metric } from '../../core/metrics/metric-row.js'
 import { StoreCounters } from '../../core/metrics/store-counters.js'
 import { OutcomeCounters } from '../../core/model/outcome-counters.js'
-import { LmdbCounters } from '../../core/stores/lmdb/lmdb-counters.js'
-import { RedisCounters } from '../../core/stores/redis/redis-counters.js'
+import { LmdbCounters } from '../../core/metrics/lmdb-counters.js'
+import { RedisCounters } from '../../core/metrics/redis-counters.js'
 import { CertificateCounters } from '../../core/tls/certificates.js'
 import { CourierCounters } from '../../courier/courier-counters.js'
 import { ApiCounters } from '../../push-api/counters.js'
@@ -60,9 +60,9 @@ void t.test('metrics: every number of every component is shown, once', async (t)
   const shown = <C extends object>(counters: C, metricsOf: (counters: C) => readonly Metric[]): void =>
     eachIsShown(t, counters, metricsOf(counters))
   shown(new CourierCounters(), (counters) => DELIVERY.of({ counters, monotonic: () => 0 }))
-  shown(new BrokerCounters(), MQTT.of)
-  shown(new DrainCounters(), DRAIN.of)
-  shown(new PubSubCounters(), PUBSUB.of)
+  shown(new BrokerCounters(), (counters) => MQTT.of(counters))
+  shown(new DrainCounters(), (counters) => DRAIN.of(counters))
+  shown(new PubSubCounters(), (counters) => PUBSUB.of(counters))
   shown(new ApiCounters(), (counters) =>
     API.of({
       counters,
@@ -71,11 +71,11 @@ void t.test('metrics: every number of every component is shown, once', async (t)
       connections: { open: 0 },
     }),
   )
-  shown(new LocalBusCounters(), BUS.of)
+  shown(new LocalBusCounters(), (counters) => BUS.of(counters))
   shown(new RedisBusCounters(), (counters) => [...BUS.of(counters.local), ...REDIS_BUS.of(counters)])
   shown(new UplinkCounters(), (counters) => UPLINK.of({ counters, uplink: { usage: { count: 0, bytes: 0 } } }))
-  shown(new StoreCounters(), STORE.of)
-  shown(new OutcomeCounters(), OUTCOMES.of)
+  shown(new StoreCounters(), (counters) => STORE.of(counters))
+  shown(new OutcomeCounters(), (counters) => OUTCOMES.of(counters))
   const usage = () => ({ journalBytes: 0, devicesChanged: 0, fileBytes: 0, diskFreeBytes: 0, refuses: false })
   shown(new LmdbCounters(), (counters) => [...LMDB.of({ counters, usage }), ...OUTCOMES.of(counters.outcomes)])
   const state = () => ({ masters: 1, mastersReady: 1, underWay: 0, bytesUnderWay: 0 })

@@ -1,30 +1,25 @@
 // The connections to Redis that the store, and later the bus, share. They decide what happens while Redis is away:
 // - nothing is queued: a command that cannot be sent now fails at once, and what is under way is bounded by count and bytes;
 // - nothing is sent twice: what a lost connection left unanswered fails, and who asked is told that the outcome is unknown;
-// - a command without an answer fails after `COMMAND_TIMEOUT_MS`, and a connection without one is closed and made anew.
+// - a command without an answer fails after 1.5 s, and a connection without one is closed and made anew.
 
-import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
+import { Cluster, Command, Redis } from 'ioredis'
 import { OutcomeUnknown, StartupError, StoreUnavailable } from '../../errors.js'
 import { EXIT } from '../../exit-codes.js'
 import type { Logger } from '../../log.js'
 import type { OutcomeCounters } from '../../model/outcome-counters.js'
+import { commonOptions, createClient, SILENCE_MS } from './create-client.js'
 import { checkServer, type Demands, type Instance, instanceOf, parseInfo, shortHash } from './instance.js'
 import { codeOf, failureOf, messageOf } from './redis-errors.js'
 import { describeLocation, type RedisLocation } from '../../config/redis-location.js'
 import { textOf } from './reply.js'
-import { RedisCounters, type RedisClientState } from './redis-counters.js'
+import { RedisCounters, type RedisClientState } from '../../metrics/redis-counters.js'
 import { answerOf } from './reply-outcomes.js'
 import type { Script } from './script-loader.js'
 import { slotOf } from './slot.js'
 
-const COMMAND_TIMEOUT_MS = 1_500
-/** A connection that owes answers and says nothing for so long is dead, whatever TCP says. */
-const SILENCE_MS = 1_800
 /** WAIT holds up what is sent behind it. */
 const WAIT_MS = 700
-const CONNECT_TIMEOUT_MS = 2_000
-const SLOTS_REFRESH_MS = 1_000
-const RETRY_MS = { first: 50, most: 1_000 }
 const MOST_UNDER_WAY = 50_000
 const MOST_BYTES_UNDER_WAY = 128 * 1024 * 1024
 
@@ -358,60 +353,4 @@ export class RedisConnections {
       })
     }
   }
-}
-
-function createClient(location: RedisLocation, opening: { readonly done: boolean }): Redis | Cluster {
-  const retry = (times: number): number | null =>
-    opening.done ? Math.min(RETRY_MS.first * times, RETRY_MS.most) : null
-  const common = commonOptions(location, retry)
-  const [first] = location.hosts
-  switch (location.kind) {
-    case 'single':
-      return new Redis({ ...common, host: first.host, port: first.port, db: location.db })
-    case 'sentinel':
-      return new Redis({
-        ...common,
-        sentinels: [...location.hosts],
-        name: location.name,
-        db: location.db,
-        sentinelRetryStrategy: retry,
-        ...(location.sentinelPassword === null ? {} : { sentinelPassword: location.sentinelPassword }),
-        ...(location.tls ? { enableTLSForSentinelMode: true } : {}),
-      })
-    case 'cluster': {
-      const { lazyConnect, enableOfflineQueue, retryStrategy, ...redisOptions } = common
-      return new Cluster([...location.hosts], {
-        lazyConnect,
-        enableOfflineQueue,
-        redisOptions,
-        clusterRetryStrategy: retryStrategy,
-        clusterNodeRetryStrategy: retryStrategy,
-        // ioredis would send a command again whose connection was lost, although it may have been carried out.
-        retryDelayOnFailover: 0,
-        slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-        // A master that is gone tells nobody where its slots went.
-        slotsRefreshInterval: SLOTS_REFRESH_MS,
-      })
-    }
-    default:
-      throw location satisfies never
-  }
-}
-
-function commonOptions(location: RedisLocation, retryStrategy: (times: number) => number | null) {
-  return {
-    lazyConnect: true,
-    ...(location.user === null ? {} : { username: location.user }),
-    ...(location.password === null ? {} : { password: location.password }),
-    ...(location.tls ? { tls: {} } : {}),
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    socketTimeout: SILENCE_MS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy,
-    keepAlive: 10_000,
-    connectionName: 'postrider',
-  } satisfies RedisOptions
 }

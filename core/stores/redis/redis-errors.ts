@@ -1,4 +1,4 @@
-import type { CommandFailure } from './redis-counters.js'
+import type { CommandFailure } from '../../metrics/redis-counters.js'
 import { OutcomeUnknown, PostriderError, StoreUnavailable } from '../../errors.js'
 
 /** Codes of answers that mean: Redis has not begun with the command. */

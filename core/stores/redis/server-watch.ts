@@ -3,7 +3,7 @@
 
 import type { RedisConnections } from './connections.js'
 import { infoFields } from './instance.js'
-import type { RedisCounters, RedisServerReport } from './redis-counters.js'
+import type { RedisCounters, RedisServerReport } from '../../metrics/redis-counters.js'
 
 const INTERVAL_MS = 10_000
 

@@ -1,4 +1,4 @@
-import { OutcomeCounters } from '../../model/outcome-counters.js'
+import { OutcomeCounters } from '../model/outcome-counters.js'
 
 /** What became of a command that got no good answer. */
 export type CommandFailure =

@@ -1,5 +1,5 @@
-import { BATCH_SIZES, Histogram, WORK_SECONDS } from '../../metrics/histogram.js'
-import { OutcomeCounters } from '../../model/outcome-counters.js'
+import { BATCH_SIZES, Histogram, WORK_SECONDS } from './histogram.js'
+import { OutcomeCounters } from '../model/outcome-counters.js'
 
 /** Plain numbers, incremented in place. */
 export class LmdbCounters {
