@@ -23,7 +23,12 @@ await tap.test('repository: a file is at most 400 lines, or its first lines say 
 await tap.test('repository: names of files and folders are kebab-case', async (t) => {
   const customary = new Set(['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'sdk/README.md'])
   const kebab = /^\.?[a-z0-9]+(?:[-.][a-z0-9]+)*$/
-  const wrong = files.filter((path) => !customary.has(path) && !path.split('/').every((part) => kebab.test(part)))
+  // Docker and Helm look for files of these names; what Helm is not to render begins with an underscore.
+  customary.add('Dockerfile').add('k8s/Chart.yaml').add('k8s/templates/NOTES.txt')
+  const partial = /^k8s\/templates\/_[a-z-]+\.tpl$/
+  const wrong = files.filter(
+    (path) => !partial.test(path) && !customary.has(path) && !path.split('/').every((part) => kebab.test(part)),
+  )
   t.same(wrong, [])
 })
 
