@@ -1,0 +1,169 @@
+// The alerts of a node by itself, each under the fault that it is for, with a real Prometheus.
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Authority } from '../support/certificates.js'
+import { NODE_FAULTS, startAlarm, untilFired } from '../support/prometheus/alarm.js'
+import { noPrometheus } from '../support/prometheus/tools.js'
+import { producerFor, roadDevice } from '../support/road/fleet.js'
+import { RoadLedger } from '../support/road/ledger.js'
+import { until } from '../support/road/wait.js'
+import { TestServer, type ServerOptions } from '../support/server.js'
+import { TlsFolder } from '../support/tls.js'
+
+t.setTimeout(900_000)
+
+const names = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `device-${i}`)
+
+interface Fault {
+  readonly alert: (typeof NODE_FAULTS)[number]
+  readonly what: string
+  readonly skip?: string | false
+  readonly options?: (t: Test) => ServerOptions | Promise<ServerOptions>
+  /** Brings the fault about; what it returns is done again and again until the alert fires. */
+  readonly begin: (t: Test, server: TestServer) => Promise<() => void | Promise<void>>
+}
+
+const nothing = (): void => undefined
+const DAY = 86_400_000
+
+const small = mkdtempSync(join(tmpdir(), 'postrider-small-'))
+const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', small]).status === 0
+t.teardown(() => {
+  if (mounted) spawnSync('umount', [small])
+  rmSync(small, { recursive: true, force: true })
+})
+
+const FAULTS: readonly Fault[] = [
+  {
+    alert: 'PostriderDevicesStuck',
+    what: 'devices that take messages and do not acknowledge',
+    async begin(t, server) {
+      const ledger = new RoadLedger()
+      const devices = await Promise.all(
+        names(8).map(async (name) => {
+          const device = await roadDevice(t, server, ledger, name, { ackDelayMs: null })
+          return device.start().untilReady()
+        }),
+      )
+      await (await producerFor(t, server, ledger, { devices: names(8) })).push(1)
+      let sent = performance.now()
+      // A device that says nothing for a minute is closed; these are alive.
+      return () => {
+        if (performance.now() - sent < 10_000) return
+        sent = performance.now()
+        for (const device of devices) device.send({ cmd: 'pingreq' })
+      }
+    },
+  },
+  {
+    alert: 'PostriderMessagesUndelivered',
+    what: 'an inbox that drops what is oldest',
+    options: () => ({ flags: ['--inbox-max', '5', '--overflow', 'drop-oldest'] }),
+    async begin(_t, server) {
+      return async () => {
+        const messages = names(20).map(() => ({ device: 'away', payload: 'x' }))
+        await server.rest('POST', '/v1/messages', { messages })
+      }
+    },
+  },
+  {
+    alert: 'PostriderUplinkFull',
+    what: 'an uplink that nobody reads',
+    options: () => ({ flags: ['--uplink-max', '1MiB', '--uplink-max-per-device', '1MiB', '--uplink-retention', '1h'] }),
+    async begin(t, server) {
+      const ledger = new RoadLedger()
+      const devices = await Promise.all(
+        names(4).map(async (name) => (await roadDevice(t, server, ledger, name)).start().untilReady()),
+      )
+      let packet = 1
+      return () => {
+        for (const device of devices) {
+          if (!device.ready) continue
+          const topic = `uplink/${device.device}/bulk`
+          packet = (packet % 1_000) + 1
+          device.send({
+            cmd: 'publish',
+            topic,
+            payload: Buffer.alloc(60_000, 'x'),
+            qos: 1,
+            messageId: packet,
+            dup: false,
+            retain: false,
+          })
+        }
+      }
+    },
+  },
+  {
+    alert: 'PostriderConnectionHeadroom',
+    what: 'a process that may open few files',
+    options: () => ({ before: ['prlimit', '--nofile=128:128'] }),
+    skip: spawnSync('prlimit', ['--version']).status === 0 ? false : 'needs prlimit (util-linux)',
+    async begin(t, server) {
+      const ledger = new RoadLedger()
+      await Promise.all(
+        names(90).map(async (name) => (await roadDevice(t, server, ledger, name, { returns: false })).start()),
+      )
+      return nothing
+    },
+  },
+  {
+    alert: 'PostriderEventLoopBusy',
+    what: 'more pushes than a node can take',
+    options: () => ({ flags: ['--inbox-max', '10', '--overflow', 'drop-oldest', '--durability', 'process'] }),
+    async begin(t, server) {
+      // Made once: it shall be the node that is busy.
+      const messages = names(1_000).map((device) => ({ device, payload: 'x'.repeat(64) }))
+      const request = {
+        method: 'POST',
+        headers: { authorization: `Bearer ${await server.apiKey()}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ messages }),
+      }
+      const over = new AbortController()
+      t.teardown(() => over.abort())
+      const lane = async (): Promise<void> => {
+        while (!over.signal.aborted) await fetch(`${server.url}/v1/messages`, request).then((answer) => answer.text())
+      }
+      for (let i = 0; i < 8; i++) void lane().catch(() => undefined)
+      return nothing
+    },
+  },
+  {
+    alert: 'PostriderCertificateExpires',
+    what: 'a certificate of three more days',
+    async options(t) {
+      const authority = new Authority()
+      const pair = authority.issue({ hosts: ['localhost'], usage: 'server', notAfter: Date.now() + 3 * DAY })
+      const folder = await TlsFolder.make(t, { 'tls.crt': pair.cert, 'tls.key': pair.key })
+      const ports = ['--mqtts-port', '--wss-port', '--https-port'].flatMap((flag) => [flag, '0'])
+      return { flags: ['--tls-cert', folder.file('tls.crt'), '--tls-key', folder.file('tls.key'), ...ports] }
+    },
+    begin: () => Promise.resolve(nothing),
+  },
+  {
+    alert: 'PostriderDiskAlmostFull',
+    what: 'a disk with little room',
+    skip: mounted ? false : 'needs a small file system: run as root, so that a tmpfs of 128 MiB can be mounted',
+    options: () => ({ folder: small }),
+    begin: () => Promise.resolve(nothing),
+  },
+]
+
+for (const { alert, what, skip, options, begin } of FAULTS) {
+  t.test(`alerts: ${what}: ${alert}`, { skip: noPrometheus || (skip ?? false) }, async (t) => {
+    const server = await TestServer.start(t, await options?.(t))
+    const prometheus = await startAlarm(t)
+    prometheus.scrape([server.adminUrl])
+    const scraped = async (): Promise<boolean> => (await prometheus.query('postrider_build_info')).length > 0
+    await until('the node to be scraped', scraped, 60_000)
+    await untilFired(t, prometheus, [alert], await begin(t, server))
+  })
+}
+
+t.test('alerts: every fault of a node is brought about', async (t) => {
+  t.same(FAULTS.map(({ alert }) => alert).toSorted(), [...NODE_FAULTS].toSorted())
+})
