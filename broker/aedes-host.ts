@@ -30,8 +30,8 @@ import { IntakeMemory } from './intake-memory.js'
 import { TICK_MS, type BrokerLimits } from './limits.js'
 import { MailboxPersistence } from './mailbox-persistence.js'
 import { TurnFlusher } from './output.js'
-import { HubPersistence } from './pubsub/aedes-persistence.js'
-import type { PubSub } from './pubsub/hub.js'
+import type { HandshakePersistence } from './pubsub/aedes-persistence.js'
+import type { OrdinaryHub } from './pubsub/ordinary-hub.js'
 import type { UplinkWriter } from './uplink/uplink-writer.js'
 import { SilentEmitter } from './silent-emitter.js'
 import { FramePackets } from './stream/frame-packets.js'
@@ -39,7 +39,8 @@ import type { Wire } from './wire.js'
 
 export interface AedesHostOptions extends Omit<AdmissionOptions, 'mayConnect'> {
   /** Ordinary pub/sub; the host closes it. */
-  readonly hub: PubSub
+  readonly hub: OrdinaryHub
+  readonly handshakes: HandshakePersistence
   readonly uplink: UplinkWriter
   readonly clock: Clock
   readonly log: Logger
@@ -79,7 +80,7 @@ export async function startAedesHost(options: AedesHostOptions): Promise<AedesHo
   const aedes = new Aedes({
     mq: new SilentEmitter(),
     persistence: new MailboxPersistence({
-      handshakes: new HubPersistence(hub),
+      handshakes: options.handshakes,
       sessionPresent: (device) => byDevice.get(device)?.sessionPresent ?? false,
       unknownAck: () => counters.pubacksUnknown++,
       failed: (device) => byDevice.get(device)?.close('overload'),

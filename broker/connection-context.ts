@@ -7,7 +7,7 @@ import type { Doorway } from './doorway.js'
 import type { InboundContext } from './inbound.js'
 import type { BrokerLimits } from './limits.js'
 import type { TurnFlusher } from './output.js'
-import type { PubSub } from './pubsub/hub.js'
+import type { OrdinaryHub } from './pubsub/ordinary-hub.js'
 import type { FramePackets } from './stream/frame-packets.js'
 import type { UplinkWriter } from './uplink/uplink-writer.js'
 
@@ -15,7 +15,7 @@ import type { UplinkWriter } from './uplink/uplink-writer.js'
 export interface ConnectionContext extends InboundContext {
   readonly internals: AedesInternals
   /** Ordinary pub/sub. */
-  readonly hub: PubSub
+  readonly hub: OrdinaryHub
   readonly uplink: UplinkWriter
   readonly flusher: TurnFlusher
   readonly limits: BrokerLimits

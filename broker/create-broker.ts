@@ -4,6 +4,7 @@ import { systemClock, type Clock } from '../core/clock.js'
 import { SocketBudget } from '../core/limits/socket-budget.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { SessionStore } from '../core/ports/session-store.js'
+import type { SharedSessions } from '../core/ports/shared-sessions.js'
 import type { Uplink } from '../core/ports/uplink.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import type { CourierHost } from '../courier/courier-api.js'
@@ -20,8 +21,8 @@ import {
 } from './listeners/create-listeners.js'
 import { Entrance } from './listeners/entrance.js'
 import { PubSubCounters } from './pubsub/counters.js'
-import { PubSub } from './pubsub/hub.js'
 import { DEFAULT_PUBSUB_LIMITS, type PubSubLimits } from './pubsub/limits.js'
+import { openHub } from './pubsub/open-hub.js'
 import { UplinkCounters } from './uplink/uplink-counters.js'
 import { UplinkWriter } from './uplink/uplink-writer.js'
 
@@ -31,7 +32,7 @@ export interface BrokerOptions extends ListenerOptions {
   readonly tokens: Pick<DeviceTokens, 'verify'> | null
   readonly credentials: Pick<Credentials, 'revokedAt'>
   /** What ordinary pub/sub keeps. */
-  readonly sessions: SessionStore
+  readonly sessions: SessionStore | SharedSessions
   readonly uplink: Pick<Uplink, 'append'>
   readonly counters?: BrokerCounters
   readonly drainCounters?: DrainCounters
@@ -103,16 +104,16 @@ export function createBroker(options: BrokerOptions): Broker {
         maxBytes: limits.maxUplinkBytes,
         perDevice: limits.uplinkPerDevice,
       })
-      const hub = await PubSub.open({
-        store: options.sessions,
+      const { hub, handshakes, begin } = await openHub({
+        sessions: options.sessions,
         uplinkWill: (device, channel, payload) => uplink.will(device, channel, payload),
         clock,
         log: options.log,
         limits: { ...DEFAULT_PUBSUB_LIMITS, ...options.pubsubLimits },
         counters: options.pubsubCounters ?? new PubSubCounters(),
       })
-      const aedes = await startAedesHost({ ...options, hub, uplink, counters, limits, clock, door })
-      await hub.wills.publishKept()
+      const aedes = await startAedesHost({ ...options, hub, handshakes, uplink, counters, limits, clock, door })
+      await begin()
       running = aedes
       listeners = createListeners(options, { door, entrance, counters, limits, accept: (wire) => aedes.accept(wire) })
       const ports: Array<[keyof DevicePorts, number]> = []

@@ -15,6 +15,7 @@ import { StoreCounters } from '../core/metrics/store-counters.js'
 import type { Credentials } from '../core/ports/credentials.js'
 import type { Mailbox, MailboxLimits } from '../core/ports/mailbox.js'
 import type { SessionStore } from '../core/ports/session-store.js'
+import type { SharedSessions } from '../core/ports/shared-sessions.js'
 import type { Uplink } from '../core/ports/uplink.js'
 import { LmdbCounters } from '../core/metrics/lmdb-counters.js'
 import { openLmdbStore } from '../core/stores/lmdb/open.js'
@@ -30,7 +31,7 @@ export interface Store {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
-  readonly sessions: SessionStore
+  readonly sessions: SessionStore | SharedSessions
   /** What the bus may share; null: it is on no Redis. */
   readonly connections: RedisConnections | null
   /** For the log, without secrets. */
@@ -79,6 +80,7 @@ async function startRedis({ config, env, log, metrics, lifecycle }: StoreParts):
         url: config.store,
         limits: mailboxLimits(config),
         uplinkLimits: uplinkLimits(config),
+        ordinaryLimits: ordinaryLimits(config),
         wait: config.redisWait,
         allowNoAof: config.redisNoAof,
         log,
@@ -140,6 +142,13 @@ function mailboxLimits(config: ServerConfig): MailboxLimits {
     idleDeviceSeconds: config.deviceIdle,
   }
 }
+
+const ordinaryLimits = (config: ServerConfig) => ({
+  queueMax: config.sessionQueueMax,
+  queueMaxBytes: config.sessionQueueMaxBytes,
+  retainedMax: config.retainedMax,
+  retainedMaxBytes: config.retainedMaxBytes,
+})
 
 const uplinkLimits = (config: ServerConfig) => ({
   maxBytes: config.uplinkMax,

@@ -134,7 +134,11 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   if (config.role !== 'broker') {
     const devPorts = () => ({ ws: devicePorts.ws ?? null, wss: devicePorts.wss ?? null })
     apiPorts = await startApi(node, {
-      forgetSession: async (device) => broker?.forgetDevice(device),
+      forgetSession: async (device) => {
+        // Sessions that nodes share are ended wherever they are, by whoever is told first.
+        if ('end' in store.sessions) await store.sessions.end(device)
+        else await broker?.forgetDevice(device)
+      },
       devPage: devFiles === null ? null : { files: devFiles, ports: devPorts },
       version,
     })

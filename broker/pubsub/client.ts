@@ -8,7 +8,7 @@ import type { CloseReason, SubackRefusal } from '../counters.js'
 import { RETAINED_OF_ONE_PACKET } from '../limits.js'
 import type { PublishPacket } from '../packets.js'
 import type { RequestedFilter } from '../subscribe-policy.js'
-import type { PubSub } from './hub.js'
+import type { OrdinaryHub } from './ordinary-hub.js'
 import type { OrdinarySession, SessionLink } from './session.js'
 
 /** What is needed of the connection. */
@@ -21,7 +21,7 @@ export interface OrdinaryConnection {
 }
 
 export interface OrdinaryClientOptions {
-  readonly hub: PubSub
+  readonly hub: OrdinaryHub
   readonly connection: OrdinaryConnection
   readonly client: string
   readonly clean: boolean
@@ -34,14 +34,14 @@ const RETAINED_IN_ONE_TURN = 1_000
 const NOTHING: ReadonlyMap<string, unknown> = new Map()
 
 export class OrdinaryClient implements SessionLink {
-  readonly #hub: PubSub
+  readonly #hub: OrdinaryHub
   readonly #connection: OrdinaryConnection
   readonly #client: string
   readonly #clean: boolean
   readonly #acl: Acl
   #session: OrdinarySession | null = null
-  #will: OrdinaryMessage | null = null
   #resumed = false
+  #ended = false
   /** CONNACK has left. */
   #begun = false
 
@@ -55,19 +55,26 @@ export class OrdinaryClient implements SessionLink {
 
   // --- session
 
-  /**
-   * Takes up the stored session, or ends it [MQTT-3.1.2-4], [MQTT-3.1.2-6], and keeps the will. Null: done. Throws
-   * StoreUnavailable, or rejects with it.
-   */
+  /** See OrdinaryHub.open. Null: done. */
   open(will: OrdinaryMessage | null): Promise<void> | null {
-    const isGranted = (filter: string): boolean => grants(this.#acl.subscribe, filter)
-    const ended = this.#clean ? this.#hub.end(this.#client) : null
-    if (!this.#clean) this.#session = this.#hub.resume(this.#client, this, isGranted)
-    this.#resumed = this.#session !== null
-    if (will === null) return ended
-    this.#will = will
-    const kept = this.#hub.wills.keep(this.#client, this, will)
-    return ended === null ? kept : Promise.all([ended, kept]).then(() => {})
+    const { publish, subscribe } = this.#acl
+    const opened = this.#hub.open({
+      client: this.#client,
+      clean: this.#clean,
+      link: this,
+      uses: publish.length > 0 || subscribe.length > 0,
+      will,
+      isGranted: (filter) => grants(subscribe, filter),
+    })
+    if (opened instanceof Promise) return opened.then((session) => this.#opened(session))
+    this.#opened(opened)
+    return null
+  }
+
+  #opened(session: OrdinarySession | null): void {
+    if (this.#ended) return this.#hub.leave(this.#client, this, false)
+    this.#session = session
+    this.#resumed = session !== null
   }
 
   /** There was a stored session. */
@@ -88,15 +95,9 @@ export class OrdinaryClient implements SessionLink {
 
   /** The connection has ended; `disconnected`: with a DISCONNECT. */
   end(disconnected: boolean): void {
-    const session = this.#session
+    this.#ended = true
     this.#session = null
-    if (session !== null && session.link === this) this.#hub.detach(session)
-    const will = this.#will
-    this.#will = null
-    if (will === null) return
-    if (disconnected || !this.#begun)
-      this.#hub.wills.forget(this.#client, this) // [MQTT-3.1.2-10]
-    else this.#hub.wills.publish(this.#client, this, will) // [MQTT-3.1.2-8]
+    this.#hub.leave(this.#client, this, this.#begun && !disconnected)
   }
 
   #obtain(): OrdinarySession {

@@ -8,6 +8,8 @@ export type OrdinaryDrop =
   | 'not_granted'
   /** Delivered, but not retained: too many retained messages. */
   | 'retained_full'
+  /** This node, or another, did not keep up: its clients of clean session 1 missed the message. */
+  | 'slow_node'
   /** QoS 0 or a will, and the store cannot write. */
   | 'store_unavailable'
 
@@ -35,6 +37,7 @@ export class PubSubCounters {
     slow_reader: 0,
     not_granted: 0,
     retained_full: 0,
+    slow_node: 0,
     store_unavailable: 0,
   }
 }

@@ -19,6 +19,7 @@ import type { QueuedMessage, SessionChange, SessionStore, StoredSubscription } f
 import type { PubSubCounters } from './counters.js'
 import { Handshakes } from './handshakes.js'
 import type { PubSubLimits } from './limits.js'
+import type { OrdinaryHub, OrdinaryOpening, PublishExtras } from './ordinary-hub.js'
 import { OrderedWriter } from './ordered-writer.js'
 import { reload } from './reload.js'
 import { Removals } from './removals.js'
@@ -36,20 +37,16 @@ export interface PubSubOptions extends Pick<WillsOptions, 'uplinkWill'> {
   readonly counters: PubSubCounters
 }
 
-/** More of what a publish stores, in the same step. */
-export interface PublishExtras {
-  /** The publisher's session notes the packet id of a QoS 2 message [MQTT-4.3.3-2]. */
-  readonly received?: { readonly session: OrdinarySession; readonly packetId: number }
-  /** The message is the stored will of this client. */
-  readonly willOf?: string
-}
+/** More of what a publish stores, in the same step. `willOf`: the message is the stored will of this client. */
+type Extras = PublishExtras & { readonly willOf?: string }
 
 type Addition = readonly [session: OrdinarySession, message: QueuedMessage]
 
 const DAY_MS = 86_400_000
 /** Sessions are looked at for expiry this often. */
 const TICK_MS = 60_000
-export class PubSub implements SessionKeeper {
+
+export class PubSub implements OrdinaryHub, SessionKeeper {
   readonly limits: PubSubLimits
   readonly counters: PubSubCounters
   readonly handshakes: Handshakes
@@ -112,7 +109,7 @@ export class PubSub implements SessionKeeper {
    * Delivers a message to every session with a matching subscription. Null: done. The promise resolves when what must be
    * stored is stored, and rejects when it is not. Throws StoreUnavailable: no session has it with QoS 1 or 2.
    */
-  publish(message: OrdinaryMessage, { received, willOf }: PublishExtras = {}): Promise<void> | null {
+  publish(message: OrdinaryMessage, { received, willOf }: Extras = {}): Promise<void> | null {
     this.counters.published++
     if (message.qos > 0) this.writer.mustServe()
     const changes: SessionChange[] = []
@@ -146,6 +143,22 @@ export class PubSub implements SessionKeeper {
     if (message === null) return
     added.push([session, message])
     if (session.durable) changes.push({ kind: 'enqueue', client: session.client, message })
+  }
+
+  // --- connections
+
+  open(opening: OrdinaryOpening): Promise<OrdinarySession | null> | OrdinarySession | null {
+    const { client, clean, link, will, isGranted } = opening
+    const ended = clean ? this.end(client) : null
+    const session = clean ? null : this.resume(client, link, isGranted)
+    if (will === null) return ended === null ? session : ended.then(() => session)
+    return Promise.all([ended, this.wills.keep(client, link, will)]).then(() => session)
+  }
+
+  leave(client: string, link: SessionLink, publishesWill: boolean): void {
+    const session = this.sessions.get(client)
+    if (session?.link === link) this.detach(session)
+    this.wills.leave(client, link, publishesWill)
   }
 
   // --- sessions

@@ -229,6 +229,26 @@ export class OrdinarySession {
     this.pump()
   }
 
+  /**
+   * A message of a durable session whose queue others write: it is stored. One that does not follow the last is only noted, and
+   * the queue is read; one that was read already is not looked at.
+   */
+  arrive(message: QueuedMessage): void {
+    if (message.number < this.next) return
+    if (message.number > this.next) return this.catchUp(message.number + 1)
+    this.next = message.number + 1
+    this.#count(message, 1)
+    this.add(message)
+  }
+
+  /** The queue has messages up to `next`, which others wrote. */
+  catchUp(next: number): void {
+    if (next <= this.next) return
+    this.next = next
+    this.#stored = next - 1
+    this.pump()
+  }
+
   // --- acknowledgements
 
   /** PUBACK (`qos` 1) [MQTT-4.3.2-1] or PUBCOMP (2) [MQTT-4.3.3-1]. False: nothing waited for it. */

@@ -25,6 +25,8 @@ export class Wills {
   readonly #options: WillsOptions
   /** Whose connection the kept will of a client belongs to. */
   readonly #owners = new Map<string, object>()
+  /** By connection. */
+  readonly #messages = new WeakMap<object, OrdinaryMessage>()
   /** Wills that must not be published, which could not be stored. */
   readonly #unforgotten = new Set<string>()
   /** Wills on their way to uplink. */
@@ -41,8 +43,18 @@ export class Wills {
   keep(client: string, owner: object, message: OrdinaryMessage): Promise<void> {
     const stored = this.#options.writer.write([{ kind: 'will', client, message }])
     this.#owners.set(client, owner)
+    this.#messages.set(owner, message)
     this.#unforgotten.delete(client)
     return stored
+  }
+
+  /** The connection has ended. */
+  leave(client: string, owner: object, publishes: boolean): void {
+    const message = this.#messages.get(owner)
+    if (message === undefined) return
+    this.#messages.delete(owner)
+    if (publishes) this.publish(client, owner, message)
+    else this.forget(client, owner) // [MQTT-3.1.2-10]
   }
 
   /** The will is not to be published [MQTT-3.14.4-3]. */

@@ -6,6 +6,7 @@ import type { Credentials } from '../../core/ports/credentials.js'
 import type { EventLimits, EventLog } from '../../core/ports/event-log.js'
 import type { Mailbox, MailboxLimits } from '../../core/ports/mailbox.js'
 import type { SessionStore } from '../../core/ports/session-store.js'
+import type { SharedLimits, SharedSessions } from '../../core/ports/shared-sessions.js'
 import type { Uplink, UplinkLimits } from '../../core/ports/uplink.js'
 import type { WebhookStore } from '../../core/ports/webhook-store.js'
 
@@ -13,6 +14,7 @@ export interface StoreOptions {
   readonly limits?: Partial<MailboxLimits>
   readonly uplinkLimits?: Partial<UplinkLimits>
   readonly eventLimits?: Partial<EventLimits>
+  readonly sharedLimits?: Partial<SharedLimits>
   /** The store's clock; drivers without `supports.clock` ignore it. Default: the system's. */
   readonly clock?: Clock
 }
@@ -37,7 +39,12 @@ export interface StoreHandle {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
-  readonly sessions: SessionStore
+  /** Of one writer; null: the driver has `shared` instead. */
+  readonly sessions: SessionStore | null
+  /** Of many writers; absent: the driver is for one process. */
+  readonly shared?: SharedSessions
+  /** The same store as another process sees it. */
+  openAgain?(): Promise<SharedSessions>
   /** Closes, and opens the same store again. */
   reopen(): Promise<void>
   /** As `reopen`, and the store has another generation afterwards, as if data might have gone. */

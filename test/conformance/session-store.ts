@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { StoreUnavailable } from '../../core/errors.js'
 import { ordinarySize, type OrdinaryMessage } from '../../core/model/ordinary-message.js'
 import type { QueuedMessage, SessionChange, SessionStore, StoredSession } from '../../core/ports/session-store.js'
-import { openStore, type StoreFactory } from './factory.js'
+import { openStore as openAnyStore, type StoreFactory, type StoreHandle, type StoreOptions } from './factory.js'
 import { range } from './messages.js'
 
 const ordinary = (topic: string, payload = 'x', fields: Partial<OrdinaryMessage> = {}): OrdinaryMessage => ({
@@ -32,6 +32,15 @@ const remove = (client: string, ...numbers: number[]): SessionChange => ({
   numbers,
   bytes: numbers.reduce((sum, number) => sum + ordinarySize(queued(number)), 0),
 })
+
+type OwnStore = StoreHandle & { readonly sessions: SessionStore }
+const isOwn = (store: StoreHandle): store is OwnStore => store.sessions !== null
+
+async function openStore(t: Test, factory: StoreFactory, options: StoreOptions = {}): Promise<OwnStore> {
+  const store = await openAnyStore(t, factory, options)
+  if (!isOwn(store)) throw new Error(`${factory.name} has no sessions of one writer`)
+  return store
+}
 
 async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
   const list: T[] = []

@@ -63,7 +63,7 @@ t.test(
     await t.rejects(store.mailbox.ping(), StoreUnavailable)
     await t.rejects(store.uplink.append([]), StoreUnavailable)
     await t.rejects(store.credentials.getKey('k'), StoreUnavailable)
-    t.throws(() => void store.sessions.write([{ kind: 'endSession', client: 'c' }]), StoreUnavailable)
+    await t.rejects(store.sessions.end('c'), StoreUnavailable)
     await redis.start()
     const again = await serves(store)
     t.equal(again.seq, 4, 'everything that was answered is there')

@@ -74,9 +74,7 @@ t.test('redis start: a user of its own, with what docs/redis.md says and no more
   const { epoch } = await push(store.mailbox, 'd', { dedupId: 'x', ttl: 60 })
   t.match(await ack(store.mailbox, 'd', { epoch, seq: 1 }), { counted: true })
   t.equal((await store.mailbox.list({ after: null, limit: 9 })).devices.length, 1)
-  await store.sessions.write([
-    { kind: 'will', client: 'c', message: { topic: 't', payload: Buffer.from('x'), qos: 1, retain: false } },
-  ])
+  await store.sessions.end('c')
   t.match(await store.uplink.append([]), [])
   await store.credentials.revoke('d', 1, Date.now() + 60_000)
   await server.admin.acl('SETUSER', 'postrider', '-info')

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../clock.js'
 import type { MailboxLimits } from '../../ports/mailbox.js'
+import { DEFAULT_SHARED_LIMITS, type SharedLimits } from '../../ports/shared-sessions.js'
 import { UPLINK_DEDUP_MS, type UplinkLimits } from '../../ports/uplink.js'
 import type { Argument, RedisConnections } from './connections.js'
 import { FORMAT, NEWEST_FORMAT } from './formats.js'
@@ -9,7 +10,11 @@ import { deviceKeys } from './keys.js'
 import { explainFailure, explainUnanswered } from './redis-errors.js'
 import type { ScriptName, Scripts, ScriptSettings } from './script-loader.js'
 
-export function scriptSettings(limits: MailboxLimits, uplink: UplinkLimits): ScriptSettings {
+export function scriptSettings(
+  limits: MailboxLimits,
+  uplink: UplinkLimits,
+  ordinary: SharedLimits = DEFAULT_SHARED_LIMITS,
+): ScriptSettings {
   return {
     inboxMax: limits.inboxMax,
     inboxMaxBytes: limits.inboxMaxBytes,
@@ -22,6 +27,12 @@ export function scriptSettings(limits: MailboxLimits, uplink: UplinkLimits): Scr
     uplinkDedupMs: UPLINK_DEDUP_MS,
     format: FORMAT,
     newestFormat: NEWEST_FORMAT,
+    ordinaryQueueMax: ordinary.queueMax,
+    ordinaryQueueMaxBytes: ordinary.queueMaxBytes,
+    ordinaryRetainedMax: ordinary.retainedMax,
+    ordinaryRetainedMaxBytes: ordinary.retainedMaxBytes,
+    ordinaryNodeMaxBytes: ordinary.nodeMaxBytes,
+    ordinaryLeaseMs: ordinary.leaseMs,
   }
 }
 

@@ -53,24 +53,24 @@ export const UPLINK_STATE_KEY = 'pr-uplink:{log}:state'
 /** One dedup id of a device, by the hash of both in hex. */
 export const uplinkDedupKey = (hash: string): string => `pr-uplink:{log}:i:${hash}`
 
-/** Sessions, retained messages and wills of ordinary pub/sub are changed together, so they share a hash tag. */
-const SESSIONS = 'pr-sessions:{s}'
-export const SESSIONS_KEYS = {
-  /** Set: the clients that have a session. */
-  clients: `${SESSIONS}:clients`,
-  /** Hash: topic → retained message. */
-  retained: `${SESSIONS}:retained`,
-  /** Hash: client → will. */
-  wills: `${SESSIONS}:wills`,
-} as const
-/** Hash: next number, count and bytes of the queue, last use, sent watermark. */
-export const sessionKey = (client: string): string => `${SESSIONS}:c:${client}`
-/** Hash: filter → subscription. */
-export const sessionFiltersKey = (client: string): string => `${SESSIONS}:f:${client}`
-/** Set: received packet ids. */
-export const sessionReceivedKey = (client: string): string => `${SESSIONS}:r:${client}`
-/** Sorted set by number: queued messages. */
-export const sessionQueueKey = (client: string): string => `${SESSIONS}:q:${client}`
+/**
+ * Ordinary pub/sub of many nodes: the prefix of all its keys, which lua/lib/ordinary.lua names. One slot, because a publish is one
+ * step over many sessions. `pr-pubsub:{s}:` and
+ *   tree                 hash: path of levels → how many filters lead through it
+ *   f:<filter>           hash: `c` and a client, `n` and a node → QoS
+ *   s:<client>           hash: kept, next, count, bytes, sent; while it is connected node, conn
+ *   o:, r:, q:<client>   hash: filter → subscription; set: received packet ids; sorted set by number: queue
+ *   sessions             sorted set by last use: clients with a stored session
+ *   retained, topics     hash: topic → message; sorted set: the same topics, in order
+ *   state                hash: bytes of retained messages, number of their last change
+ *   nodes, dead          sorted set by lease: nodes; set: those to be cleared up
+ *   n:, b:, i:, l:, w:<node>  stream to it; hash: its length; sets: filters, clients without a session; hash: client → will
+ *   uplink-wills         hash: wills on their way to uplink
+ */
+export const ORDINARY_ROOT = 'pr-pubsub:{s}'
+export const ordinaryQueueKey = (client: string): string => `${ORDINARY_ROOT}:q:${client}`
+export const ordinaryTopicsKey = `${ORDINARY_ROOT}:topics`
+export const ordinaryStreamKey = (node: string): string => `${ORDINARY_ROOT}:n:${node}`
 
 /** Who is on the bus: sorted set node → until when, hash node → which process. One slot, changed together. */
 export const BUS_NODES_KEYS = ['pr-bus:{nodes}', 'pr-bus:{nodes}:ids'] as const

@@ -3,7 +3,7 @@ import { StartupError } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import type { Credentials } from '../../ports/credentials.js'
 import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
-import type { SessionStore } from '../../ports/session-store.js'
+import { DEFAULT_SHARED_LIMITS, type SharedLimits, type SharedSessions } from '../../ports/shared-sessions.js'
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
 import { RedisConnections } from './connections.js'
 import { scriptSettings, type StoreContext } from './device-scripts.js'
@@ -12,7 +12,7 @@ import { META_KEY } from './keys.js'
 import { describeLocation, parseRedisUrl, REDIS_URL_RULE } from '../../config/redis-location.js'
 import { RedisCredentials } from './redis-credentials.js'
 import { RedisMailbox } from './redis-mailbox.js'
-import { RedisSessions } from './redis-sessions.js'
+import { RedisSharedSessions } from './ordinary/shared-sessions.js'
 import { RedisUplink } from './redis-uplink.js'
 import { RedisCounters } from '../../metrics/redis-counters.js'
 import { textOf } from './reply.js'
@@ -24,6 +24,7 @@ export interface RedisStoreOptions {
   readonly url: string
   readonly limits: MailboxLimits
   readonly uplinkLimits?: Partial<UplinkLimits>
+  readonly ordinaryLimits?: Partial<SharedLimits>
   /** A change is answered when so many replicas have it, too; 0: not asked. */
   readonly wait?: number
   /** Take a server without an append-only file. */
@@ -39,8 +40,8 @@ export interface RedisStore {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
-  /** Ordinary pub/sub, for one writer. */
-  readonly sessions: SessionStore
+  /** Ordinary pub/sub of all nodes. */
+  readonly sessions: SharedSessions
   /** Shared with the bus. */
   readonly connections: RedisConnections
   readonly generation: string
@@ -56,7 +57,10 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
   const location = parseRedisUrl(options.url)
   if (location === null) throw new StartupError(`the URL of the Redis store is not of the form ${REDIS_URL_RULE}`)
   const counters = options.counters ?? new RedisCounters()
-  const scripts = loadScripts(scriptSettings(options.limits, { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits }))
+  const ordinary = { ...DEFAULT_SHARED_LIMITS, ...options.ordinaryLimits }
+  const scripts = loadScripts(
+    scriptSettings(options.limits, { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits }, ordinary),
+  )
   const connections = await RedisConnections.open({
     location,
     log: options.log,
@@ -71,7 +75,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
   })
   const mailbox = new RedisMailbox(context)
   const credentials = new RedisCredentials(context, options.clock ?? systemClock)
-  const sessions = new RedisSessions(context)
+  const sessions = new RedisSharedSessions(context, options.log, ordinary.leaseMs)
   const watch = watchServers(connections, counters)
   let closing: Promise<void> | null = null
   const close = async (): Promise<void> => {

@@ -84,10 +84,12 @@ function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
           url,
           limits: { ...DEFAULT_MAILBOX_LIMITS, ...options.limits },
           ...(options.uplinkLimits === undefined ? {} : { uplinkLimits: options.uplinkLimits }),
+          ...(options.sharedLimits === undefined ? {} : { ordinaryLimits: options.sharedLimits }),
           log: createLogger({ level: 'silent' }),
           ...(options.clock === undefined ? {} : { clock: options.clock }),
         })
       let store = await openStore()
+      const others: Array<typeof store> = []
       return {
         get mailbox() {
           return store.mailbox
@@ -98,8 +100,14 @@ function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
         get uplink() {
           return store.uplink
         },
-        get sessions() {
+        sessions: null,
+        get shared() {
           return store.sessions
+        },
+        async openAgain() {
+          const another = await openStore()
+          others.push(another)
+          return another.sessions
         },
         async reopen() {
           await store.close()
@@ -114,7 +122,9 @@ function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
           await store.connections.command('hset', [META_KEY, 'format', NEWEST_FORMAT + 1])
           await store.close()
         },
-        close: () => store.close(),
+        async close() {
+          await Promise.all([store, ...others].map((open) => open.close()))
+        },
       }
     },
   }
