@@ -102,6 +102,8 @@ export interface SharedHandler {
  * - A rejection with StoreUnavailable means that nothing was done, one with OutcomeUnknown that it may have been.
  */
 export interface SharedNode {
+  /** Known to the others; another one after it was taken for dead. */
+  readonly name: string
   /** The session as it goes on; null: there is none that is stored. Rejects with StoreUnavailable. */
   open(opening: SharedOpening): Promise<SharedSession | null>
   /**

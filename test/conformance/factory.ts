@@ -44,7 +44,11 @@ export interface StoreHandle {
   /** Of many writers; absent: the driver is for one process. */
   readonly shared?: SharedSessions
   /** The same store as another process sees it. */
-  openAgain?(): Promise<SharedSessions>
+  readonly openAgain?: () => Promise<SharedSessions>
+  /** What `openAgain` gave reaches the store no more, as if its process had been killed. */
+  readonly cutOff?: (sessions: SharedSessions) => Promise<void>
+  /** A node of the shared sessions looks as if it had given no sign of life for long. */
+  readonly takeForDead?: (node: string) => Promise<void>
   /** Closes, and opens the same store again. */
   reopen(): Promise<void>
   /** As `reopen`, and the store has another generation afterwards, as if data might have gone. */

@@ -2,7 +2,7 @@ import t from 'tap'
 import { credentialsConformance } from '../conformance/credentials.js'
 import { mailboxConformance } from '../conformance/mailbox/index.js'
 import { modelConformance } from '../conformance/model/index.js'
-import { sessionStoreConformance } from '../conformance/session-store.js'
+import { sharedSessionsConformance } from '../conformance/shared-sessions.js'
 import { uplinkConformance } from '../conformance/uplink/index.js'
 import { onRedisCluster } from '../support/redis/factory.js'
 
@@ -10,6 +10,6 @@ onRedisCluster(t, (factory) => {
   mailboxConformance(t, factory)
   credentialsConformance(t, factory)
   uplinkConformance(t, factory)
-  sessionStoreConformance(t, factory)
+  sharedSessionsConformance(t, factory)
   modelConformance(t, factory)
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { sessionStoreConformance } from '../conformance/session-store.js'
+import { sharedSessionsConformance } from '../conformance/shared-sessions.js'
 import { onRedis } from '../support/redis/factory.js'
 
-onRedis(t, (factory) => sessionStoreConformance(t, factory))
+onRedis(t, (factory) => sharedSessionsConformance(t, factory))

@@ -1,8 +1,8 @@
 import type { Test } from 'tap'
 import { createLogger } from '../../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../../core/ports/mailbox.js'
-import { META_KEY } from '../../../core/stores/redis/keys.js'
 import { NEWEST_FORMAT } from '../../../core/stores/redis/formats.js'
+import { META_KEY, ORDINARY_ROOT } from '../../../core/stores/redis/keys.js'
 import { openRedisStore } from '../../../core/stores/redis/open.js'
 import type { StoreFactory, StoreHandle, StoreOptions } from '../../conformance/factory.js'
 import { startCluster } from './cluster.js'
@@ -108,6 +108,13 @@ function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
           const another = await openStore()
           others.push(another)
           return another.sessions
+        },
+        async cutOff(sessions) {
+          const cut = others.find((another) => another.sessions === sessions)
+          await cut?.connections.close()
+        },
+        async takeForDead(node) {
+          await store.connections.command('zadd', [`${ORDINARY_ROOT}:nodes`, 1, node])
         },
         async reopen() {
           await store.close()

@@ -22,7 +22,7 @@ export class PublishQueue<T> {
   readonly #store: (items: readonly T[]) => Promise<ReadonlyArray<Error | null>>
   #waiting: Array<Waiting<T>> = []
   #bytes = 0
-  #running: Promise<void> | null = null
+  #running = false
   #last: Promise<void> = Promise.resolve()
 
   constructor(store: (items: readonly T[]) => Promise<ReadonlyArray<Error | null>>) {
@@ -38,7 +38,7 @@ export class PublishQueue<T> {
       this.#waiting.push({ item, bytes, resolve, reject })
     })
     this.#last = done.catch(() => undefined)
-    this.#running ??= this.#run()
+    if (!this.#running) void this.#run()
     return done
   }
 
@@ -48,6 +48,7 @@ export class PublishQueue<T> {
   }
 
   async #run(): Promise<void> {
+    this.#running = true
     // What comes in this turn of the event loop goes together.
     await new Promise((resolve) => setImmediate(resolve))
     while (this.#waiting.length > 0) {
@@ -72,6 +73,6 @@ export class PublishQueue<T> {
       }
     }
     // In the same turn as the last look at what waits: what comes later starts anew.
-    this.#running = null
+    this.#running = false
   }
 }

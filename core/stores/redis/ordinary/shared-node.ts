@@ -98,6 +98,10 @@ export class RedisSharedNode implements SharedNode {
     return node
   }
 
+  get name(): string {
+    return this.#life.node
+  }
+
   open(opening: SharedOpening): Promise<SharedSession | null> {
     return this.#calls.open(this.#life.node, opening)
   }
@@ -231,8 +235,9 @@ export class RedisSharedNode implements SharedNode {
 
   /** See lua/lib/ordinary.lua. */
   #entry(fields: readonly Buffer[]): void {
-    const [kind, body] = fields
-    switch (kind?.toString()) {
+    const [first, body] = fields
+    const kind = first?.toString() ?? ''
+    switch (kind) {
       case 'p':
       case 'e': {
         if (body === undefined) return
@@ -248,7 +253,7 @@ export class RedisSharedNode implements SharedNode {
             retain: retain === '1',
           })
         }
-        this.#handler.onMessage(decodeMessage(body), deliveries, kind?.toString() === 'e')
+        this.#handler.onMessage(decodeMessage(body), deliveries, kind === 'e')
         return
       }
       case 'k':
@@ -259,7 +264,7 @@ export class RedisSharedNode implements SharedNode {
         return
       default:
         // Of a newer version; it knows that this one is here.
-        this.#log.debug({ kind: kind?.toString() }, 'ordinary_entry_unknown')
+        this.#log.debug({ kind }, 'ordinary_entry_unknown')
     }
   }
 }
