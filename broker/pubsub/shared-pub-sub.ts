@@ -151,8 +151,9 @@ export class SharedPubSub implements OrdinaryHub, SessionKeeper, SharedHandler {
     void this.#flushRemovals()
     this.#members.delete(client)
     member.gone.abort()
-    if (publishesWill && member.hasWill) this.counters.willsPublished++
-    void this.#leave(member, publishesWill)
+    const publishes = publishesWill && member.hasWill
+    if (publishes) this.counters.willsPublished++
+    void this.#leave(member, publishes)
   }
 
   async #leave({ client, conn, session, opening }: Member, publishesWill: boolean): Promise<void> {

@@ -134,8 +134,10 @@ export function sharedSessionsConformance(t: Test, factory: StoreFactory): void 
       await a.node.publish(message('t', 'm6'), null)
       await until('it', () => b.got.length > 0)
       t.strictSame(b.got, ['c t m6 1 6'])
+      await b.node.remove([{ client: 'c', conn: '2', numbers: [2] }])
+      t.strictSame(await queue('c'), ['m4', 'm5', 'm6'])
       await b.leave('c', '2')
-      t.match(await a.open('c', '3'), { next: 7, count: 4, sent: 0, received: [7] })
+      t.match(await a.open('c', '3'), { next: 7, count: 3, sent: 0, received: [7] })
     },
   )
 
@@ -175,6 +177,22 @@ export function sharedSessionsConformance(t: Test, factory: StoreFactory): void 
       a.got.filter((text) => text.includes(' R')),
       ['reader r/1 r/1 1 0 R', 'reader r/2 r/2 1 0 R'],
     )
+  })
+
+  t.test(name('a node that does not keep up is told, reads what is stored, and holds nobody up'), async (t) => {
+    const { a, b, queue } = await rig(t, factory, { nodeMaxBytes: 2_000 })
+    await b.session('c', '1', 't')
+    await a.session('other', '2', 't')
+    await Promise.all(range(1, 100).map((n) => a.node.publish(message('t', `${n}`), null)))
+    t.equal((await queue('c')).length, 100, 'all are stored')
+    t.equal((await queue('other')).length, 100)
+    await until('both to know', () => a.missed > 0 && b.missed > 0)
+    t.ok(a.drops.node > 0)
+    t.strictSame(b.checked.at(-1), ['1', 101])
+    b.got.length = 0
+    await a.node.publish(message('t', 'again'), null)
+    await until('it to hear again', () => b.got.length > 0)
+    t.strictSame(b.got, ['c t again 1 101'])
   })
 
   t.test(

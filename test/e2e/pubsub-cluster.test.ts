@@ -201,8 +201,8 @@ t.test('pubsub cluster: DELETE on an API node ends connection, session and queue
   }
 })
 
-t.test('pubsub cluster: Redis away for seconds', skip, async (t) => {
-  const { redis, a, b } = await brokers(t, 2)
+t.test('pubsub cluster: Redis away for seconds, and killed', skip, async (t) => {
+  const { redis, a, b } = await brokers(t, 2, ['--appendfsync', 'always'])
   const phone = await connect(t, a, 'phone', away)
   await phone.mqtt.subscribeAsync({ 'news/#': { qos: 1 } })
   const clean = await connect(t, a, 'clean')
@@ -232,8 +232,13 @@ t.test('pubsub cluster: Redis away for seconds', skip, async (t) => {
   redis.signal('SIGSTOP')
   await new Promise((resolve) => setTimeout(resolve, 4_000))
   redis.signal('SIGCONT')
-  const before = acknowledged.length
-  await until('it goes on by itself', () => acknowledged.length > before + 50, 30_000)
+  const goesOn = async (): Promise<void> => {
+    const before = acknowledged.length
+    await until('it goes on by itself', () => acknowledged.length > before + 50, 30_000)
+  }
+  await goesOn()
+  await redis.restart('SIGKILL')
+  await goesOn()
   stop.abort()
   await publishing
   const missing = (client: Client): number[] =>
@@ -242,6 +247,24 @@ t.test('pubsub cluster: Redis away for seconds', skip, async (t) => {
   t.equal(phone.mqtt.connected, true, 'the subscriber stayed connected')
   await until('the same for clean session 1', () => missing(clean).length === 0, 20_000)
   t.equal(clean.mqtt.connected, true)
+})
+
+t.test('pubsub cluster: inboxes and uplink do not cross', skip, async (t) => {
+  const { node } = await startClusterOn(t)
+  const api = await node('--role', 'api')
+  const a = await node('--role', 'broker', '--auth', 'none')
+  const b = await node('--role', 'broker', '--auth', 'none')
+  const spy = await connect(t, b, 'spy')
+  await spy.mqtt.subscribeAsync({ '#': { qos: 1 }, '+/+': { qos: 1 } })
+  const device = await connect(t, a, 'phone')
+  await device.mqtt.subscribeAsync({ 'inbox/phone': { qos: 1 } })
+  await device.mqtt.publishAsync('uplink/phone/x', 'up', { qos: 1 })
+  t.match(await api.rest('POST', '/v1/devices/phone/messages', { payload: 'down' }), { status: 202 })
+  await until('the push', () => device.got.length > 0)
+  t.same(device.got, ['inbox/phone down'])
+  await device.mqtt.publishAsync('marker', 'x', { qos: 1 })
+  await until('the marker', () => spy.got.length > 0)
+  t.same(spy.got, ['marker x'])
 })
 
 t.test('pubsub cluster: the Mosquitto clients, over two brokers', needsMosquitto, async (t) => {

@@ -17,8 +17,8 @@ while i <= #ARGV do
       end
     end
     if removed > 0 then
-      redis.call('HINCRBY', sessionKey(client), 'count', -removed)
-      redis.call('HINCRBY', sessionKey(client), 'bytes', -bytes)
+      redis.call('HINCRBY', sessionKey(client), 'count', 0 - removed)
+      redis.call('HINCRBY', sessionKey(client), 'bytes', 0 - bytes) -- `-bytes` would be `-0`
     end
   end
   i = i + 3 + n

@@ -6,7 +6,7 @@
 --@include ordinary
 redis.call('XTRIM', streamKey(ARGV[1]), 'MINID', ARGV[2])
 if redis.call('EXISTS', backlogKey(ARGV[1])) == 1 then
-  if redis.call('HINCRBY', backlogKey(ARGV[1]), 'bytes', -tonumber(ARGV[3])) < 0 then
+  if redis.call('HINCRBY', backlogKey(ARGV[1]), 'bytes', 0 - tonumber(ARGV[3])) < 0 then
     redis.call('HSET', backlogKey(ARGV[1]), 'bytes', 0)
   end
   if ARGV[4] == '1' then redis.call('HDEL', backlogKey(ARGV[1]), 'gap') end

@@ -32,6 +32,8 @@ export interface NodeLifeOptions {
   readonly generation: () => string
   /** The node goes on under this name; everything is moved. `done`: what came under the old one was read. */
   readonly renamed: (to: string, done: () => void) => void
+  /** Says how far the stream was read. */
+  readonly say: () => Promise<void>
   readonly monotonic: () => number
   readonly log: Logger
   /** How long a node is known without a sign of life. */
@@ -75,6 +77,11 @@ export class NodeLife {
     this.#plan(0)
   }
 
+  /** There may be something to clear up. */
+  soon(): void {
+    this.#plan(0)
+  }
+
   /** The stream said that something is missing in it. */
   missed(): void {
     this.#missed = true
@@ -87,9 +94,13 @@ export class NodeLife {
     if (this.#timer !== null) clearTimeout(this.#timer)
     await this.#turn
     try {
-      let { more } = await this.#options.calls.live(this.#node, 'leave', { declares: false, clears: true })
-      for (let page = 0; more && page < STOP_PAGES; page++) {
-        ;({ more } = await this.#options.calls.live(this.#node, 'leave', { declares: false, clears: true }))
+      for (let page = 0; page < STOP_PAGES; page++) {
+        const { more, uplinkWills } = await this.#options.calls.live(this.#node, 'leave', {
+          declares: false,
+          clears: true,
+        })
+        await Promise.all(uplinkWills.map((will) => this.#storeWill(will)))
+        if (!more) break
       }
     } catch (error) {
       this.#options.log.warn({ reason: messageOf(error) }, 'ordinary_node_not_left')
@@ -176,6 +187,8 @@ export class NodeLife {
   async #check(): Promise<void> {
     this.#missed = false
     try {
+      // Else there is no room yet, and the next message is missed, too.
+      await this.#options.say()
       await this.#options.calls.seen(this.#node, '0-0', 0, true)
       await this.#checkAll(this.#node, this.#node, [])
       this.#options.handler.onMissed()

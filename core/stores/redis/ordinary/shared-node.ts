@@ -79,6 +79,7 @@ export class RedisSharedNode implements SharedNode {
       leaving: () => this.#leaving.values(),
       generation: () => connections.generation,
       renamed: (to, done) => this.#reader.goOnWith(ordinaryStreamKey(to), done),
+      say: () => this.#reader.say(),
       monotonic: () => performance.now(),
       leaseMs,
     })
@@ -111,7 +112,7 @@ export class RedisSharedNode implements SharedNode {
     { sent, publishesWill }: { readonly sent: number; readonly publishesWill: boolean },
   ): Promise<void> {
     const { client, conn } = connection
-    const leaving: Leaving = { client, conn, sent, publishesWill, hasWill: publishesWill }
+    const leaving: Leaving = { client, conn, sent, publishesWill, hasWill: true }
     this.#leaving.set(conn, leaving)
     await this.#publishes.settled()
     await this.#leave(leaving)
@@ -121,6 +122,8 @@ export class RedisSharedNode implements SharedNode {
     try {
       this.#handler.onDrops(await this.#calls.leave(this.#life.node, leaving, leaving))
       this.#leaving.delete(leaving.conn)
+      // It may have been one to uplink.
+      if (leaving.publishesWill) this.#life.soon()
     } catch (error) {
       this.#log.debug({ device: leaving.client, reason: messageOf(error) }, 'ordinary_connection_not_left')
       this.#planAgain()

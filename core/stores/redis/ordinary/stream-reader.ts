@@ -104,8 +104,8 @@ export class StreamReader {
       this.#last = '0-0'
       this.#unsaid = 0
     }
-    if (this.#unsaid >= SAY_BYTES) void this.#say()
-    else if (this.#unsaid > 0) this.#sayTimer ??= setTimeout(() => void this.#say(), SAY_MS)
+    if (this.#unsaid >= SAY_BYTES) void this.say()
+    else if (this.#unsaid > 0) this.#sayTimer ??= setTimeout(() => void this.say(), SAY_MS)
     // What a full stream gives must not keep the rest of the process waiting.
     if (entries.length > 0) await new Promise((resolve) => setImmediate(resolve))
   }
@@ -126,7 +126,8 @@ export class StreamReader {
     return client
   }
 
-  async #say(): Promise<void> {
+  /** Says how far was read, unless that is being said. Never rejects. */
+  async say(): Promise<void> {
     if (this.#sayTimer !== null) clearTimeout(this.#sayTimer)
     this.#sayTimer = null
     if (this.#saying || this.#unsaid === 0 || this.#stopped) return
@@ -142,6 +143,6 @@ export class StreamReader {
       this.#options.log.debug({ reason: messageOf(error) }, 'ordinary_stream_not_trimmed')
     }
     this.#saying = false
-    if (this.#unsaid > 0 && !this.#stopped) this.#sayTimer ??= setTimeout(() => void this.#say(), SAY_MS)
+    if (this.#unsaid > 0 && !this.#stopped) this.#sayTimer ??= setTimeout(() => void this.say(), SAY_MS)
   }
 }

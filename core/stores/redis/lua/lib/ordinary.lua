@@ -195,7 +195,7 @@ local function keep(topic, qos, payload)
     if old then
       redis.call('HDEL', RETAINED, topic)
       redis.call('ZREM', TOPICS, topic)
-      redis.call('HINCRBY', STATE, 'retained', -before)
+      redis.call('HINCRBY', STATE, 'retained', 0 - before)
     end
     return true
   end
