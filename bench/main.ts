@@ -8,12 +8,24 @@ import { idle } from './scenarios/idle.js'
 import { latency } from './scenarios/latency.js'
 import { local } from './scenarios/local.js'
 import { redis } from './scenarios/redis.js'
+import { redisSplit } from './scenarios/redis-split.js'
 import { redisStore } from './scenarios/redis-store.js'
 import { requests } from './scenarios/requests.js'
 import { traffic } from './scenarios/traffic.js'
 import { uplink } from './scenarios/uplink.js'
 
-const scenarios: readonly Scenario[] = [local, requests, latency, drain, idle, uplink, traffic, redis, redisStore]
+const scenarios: readonly Scenario[] = [
+  local,
+  requests,
+  latency,
+  drain,
+  idle,
+  uplink,
+  traffic,
+  redis,
+  redisSplit,
+  redisStore,
+]
 
 function help(): string {
   const list = scenarios.map((scenario) => `  ${scenario.name}: ${scenario.summary}\n${scenario.flags}`)

@@ -4,3 +4,9 @@ import { randomBytes } from 'node:crypto'
 export function randomId(): string {
   return randomBytes(8).toString('base64url')
 }
+
+/** So many of them, for less than one by one. */
+export function randomIds(count: number): readonly string[] {
+  const bytes = randomBytes(8 * count)
+  return Array.from({ length: count }, (_, i) => bytes.toString('base64url', 8 * i, 8 * i + 8))
+}

@@ -1,4 +1,5 @@
 // Many devices in one process, with one ledger and one histogram for all.
+import { setTimeout as delay } from 'node:timers/promises'
 import { ReceivedLedger, type ReceivedSummary } from './checker.js'
 import { DeviceClient, type DeviceClientHandlers } from './device-client.js'
 import { Histogram } from './histogram.js'
@@ -7,6 +8,9 @@ import { SdkDevice } from './sdk-device.js'
 
 /** Longer than any scenario is idle, so that no client has to ping; not 0, because real devices have one. */
 const KEEP_ALIVE_SECONDS = 600
+
+const CONNECT_TRIES = 10
+const CONNECT_PAUSE_MS = 500
 
 export interface FleetOptions {
   readonly host: string
@@ -72,10 +76,8 @@ export class DeviceFleet implements DeviceClientHandlers {
     const opener = async (): Promise<void> => {
       while (next < first + count) {
         const device = next++
-        const client = this.#client(device)
         try {
-          await client.open()
-          this.#clients.push(client)
+          this.#clients.push(await this.#connected(device))
           connected++
         } catch (error) {
           failed++
@@ -85,6 +87,20 @@ export class DeviceFleet implements DeviceClientHandlers {
     }
     await Promise.all(Array.from({ length: Math.min(concurrency, count) }, opener))
     return { connected, failed, firstError }
+  }
+
+  /** As devices do: one that a busy server turned away comes again. */
+  async #connected(device: number): Promise<DeviceClient | SdkDevice> {
+    for (let tries = 1; ; tries++) {
+      const client = this.#client(device)
+      try {
+        await client.open()
+        return client
+      } catch (error) {
+        if (tries === CONNECT_TRIES) throw error
+        await delay(CONNECT_PAUSE_MS)
+      }
+    }
   }
 
   /** Latencies since the last reading. */

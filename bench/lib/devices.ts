@@ -22,19 +22,24 @@ export interface DevicesReading {
 
 const ignore = (): void => {}
 
+/** One for each process. */
+function ordersOf({ processes, ...order }: DevicesOptions): readonly FleetOrder[] {
+  const each = Math.ceil(order.count / processes)
+  const orders: FleetOrder[] = []
+  for (let from = 0; from < order.count; from += each) {
+    orders.push({ ...order, first: order.first + from, count: Math.min(each, order.count - from) })
+  }
+  return orders
+}
+
 export class Devices {
   readonly #workers: readonly Worker[]
   readonly #orders: readonly FleetOrder[]
 
-  constructor(scope: Scope, options: DevicesOptions) {
-    const { processes, ...order } = options
-    const each = Math.ceil(order.count / processes)
-    const orders: FleetOrder[] = []
-    for (let from = 0; from < order.count; from += each) {
-      orders.push({ ...order, first: order.first + from, count: Math.min(each, order.count - from) })
-    }
-    this.#orders = orders
-    this.#workers = orders.map(() => new Worker(scope, './device-worker.ts'))
+  /** Several options: devices in several places. */
+  constructor(scope: Scope, ...options: readonly DevicesOptions[]) {
+    this.#orders = options.flatMap(ordersOf)
+    this.#workers = this.#orders.map(() => new Worker(scope, './device-worker.ts'))
   }
 
   get pids(): readonly number[] {

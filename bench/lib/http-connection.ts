@@ -1,13 +1,21 @@
 // One keep-alive connection of an HTTP producer, over a plain socket, with one request in flight and a share of the devices
-// of its own, so that the messages of one device are accepted in the order of their numbers.
+// of its own, so that the messages of one device are accepted in the order of their numbers. What is refused for a moment
+// (429, 503) is sent again before anything else, as a producer has to.
 import { connect, type Socket } from 'node:net'
-import { DecodeError, entries } from './decode.js'
+import { DecodeError, entries, string } from './decode.js'
 import { MARK_BYTES, deviceMark, mark, timeMark } from './marks.js'
 import { Share, type ProducerOptions, type ProducerRun } from './producer.js'
+
+/** What a refusal may be over with. Without a dedup id, an unknown outcome cannot be tried again. */
+const PASSING = ['overloaded', 'store_unavailable']
+const UNKNOWN = 'outcome_unknown'
+/** Then it is no passing trouble. */
+const TRIES = 60
 
 interface Item {
   readonly device: number
   readonly number: number
+  readonly text: string
 }
 
 /** One request that waits for its connection. */
@@ -27,6 +35,7 @@ export class HttpConnection {
   readonly #failed: (error: Error) => void
   #socket: Socket | null = null
   #inFlight: readonly Item[] | null = null
+  #tries = 0
   #received = ''
   #awaited = 0
 
@@ -78,19 +87,23 @@ export class HttpConnection {
 
   #send(count: number, micros: number): void {
     const time = timeMark(micros)
-    const items: Item[] = []
-    let body = ''
-    for (let i = 0; i < count; i++) {
+    const items = Array.from({ length: count }, () => {
       const device = this.#share.next()
       const number = this.#run.ledger.next(device)
-      items.push({ device, number })
-      body += i === 0 ? this.#item(device, number, time) : `,${this.#item(device, number, time)}`
-    }
+      return { device, number, text: this.#item(device, number, time) }
+    })
+    this.#tries = 0
+    this.#post(items)
+  }
+
+  #post(items: readonly Item[]): void {
     const { call, host, port, apiKey, idPrefix } = this.#options
     const single = call === 'single'
     const path = single ? `/v1/devices/${idPrefix}${items[0]?.device ?? 0}/messages` : '/v1/messages'
-    const content = single ? body : `{"messages":[${body}]}`
+    const texts = items.map(({ text }) => text).join(',')
+    const content = single ? texts : `{"messages":[${texts}]}`
     this.#inFlight = items
+    this.#tries++
     this.#socket?.write(
       `POST ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nAuthorization: Bearer ${apiKey}\r\n` +
         `Content-Type: application/json\r\nContent-Length: ${content.length}\r\n\r\n${content}`,
@@ -127,21 +140,43 @@ export class HttpConnection {
 
   #answered(status: number, head: string, body: string): void {
     const items = this.#inFlight ?? []
-    this.#inFlight = null
-    if (status === 200 || status === 202) this.#tally(items, body)
-    else if (status === 429 || status === 503 || (status >= 400 && status < 500)) {
-      for (const { device, number } of items) this.#run.refused(device, number, `${status}: ${body.slice(0, 300)}`)
-    } else for (const { device, number } of items) this.#run.unknown(device, number, `${status}: ${body.slice(0, 300)}`)
-    const pause = status === 429 || status === 503 ? Number(/\r\nretry-after: *(\d+)/i.exec(head)?.[1] ?? 1) : 0
-    if (pause > 0) setTimeout(() => this.#next(), Math.min(pause, 2) * 1000)
-    else this.#next()
-  }
-
-  #tally(items: readonly Item[], body: string): void {
-    if (this.#options.call === 'single') {
-      this.#run.accepted(1)
+    const again = status === 200 || status === 202 ? this.#tally(items, body) : this.#refused(items, status, body)
+    if (again.length === 0) {
+      this.#inFlight = null
+      this.#next()
       return
     }
+    this.#inFlight = again // busy until they are answered
+    const pause = Number(/\r\nretry-after: *(\d+)/i.exec(head)?.[1] ?? 1)
+    setTimeout(() => this.#post(again), Math.min(pause, 2) * 1000)
+  }
+
+  /** The whole request was refused, or its outcome is not known. What is to be sent again. */
+  #refused(items: readonly Item[], status: number, body: string): readonly Item[] {
+    const why = `${status}: ${body.slice(0, 300)}`
+    const unknown = body.includes(`"${UNKNOWN}"`)
+    if ((status === 429 || status === 503) && this.#mayRetry(unknown)) {
+      this.#run.retried(items.length, why)
+      return items
+    }
+    for (const { device, number } of items) {
+      if (status >= 500 && (status !== 503 || unknown)) this.#run.unknown(device, number, why)
+      else this.#run.refused(device, number, why)
+    }
+    return []
+  }
+
+  #mayRetry(unknown: boolean): boolean {
+    return this.#tries < TRIES && (!unknown || this.#options.dedup)
+  }
+
+  /** Counts what was accepted. What is to be sent again. */
+  #tally(items: readonly Item[], body: string): readonly Item[] {
+    if (this.#options.call === 'single') {
+      this.#run.accepted(1)
+      return []
+    }
+    const again: Item[] = []
     try {
       const parsed: unknown = JSON.parse(body)
       const results = entries(parsed, 'answer').get('results')
@@ -151,14 +186,23 @@ export class HttpConnection {
       results.forEach((result: unknown, i) => {
         const item = items[i]
         if (item === undefined) return
-        const isObject = typeof result === 'object' && result !== null
-        if (isObject && 'seq' in result) accepted++
-        else this.#run.refused(item.device, item.number, JSON.stringify(result))
+        if (typeof result === 'object' && result !== null && 'seq' in result) {
+          accepted++
+          return
+        }
+        const code = string(entries(entries(result, 'result').get('error'), 'error').get('code'), 'error.code')
+        const { device, number } = item
+        if ((code === UNKNOWN || PASSING.includes(code)) && this.#mayRetry(code === UNKNOWN)) again.push(item)
+        else if (code === UNKNOWN) this.#run.unknown(device, number, JSON.stringify(result))
+        else this.#run.refused(device, number, JSON.stringify(result))
       })
       this.#run.accepted(accepted)
+      if (again.length > 0) this.#run.retried(again.length, body.slice(0, 300))
+      return again
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       for (const { device, number } of items) this.#run.unknown(device, number, why)
+      return []
     }
   }
 

@@ -39,6 +39,7 @@ export const producerReport: Decoder<ProducerReport> = object({
   accepted: number,
   refused: number,
   unknown: number,
+  retried: number,
   firstError: nullable(string),
   beganMicros: number,
   lastAcceptedMicros: number,

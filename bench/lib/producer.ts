@@ -57,6 +57,8 @@ export interface ProducerReport {
   readonly accepted: number
   readonly refused: number
   readonly unknown: number
+  /** Sent again because the server asked for it. */
+  readonly retried: number
   readonly firstError: string | null
   /** Microseconds on the shared clock: when sending began, when the last acceptance came. */
   readonly beganMicros: number
@@ -72,6 +74,7 @@ export class ProducerRun {
   #accepted = 0
   #refused = 0
   #unknown = 0
+  #retried = 0
   #firstError: string | null = null
   #beganMicros = 0
   #lastAcceptedMicros = 0
@@ -126,12 +129,18 @@ export class ProducerRun {
     this.ledger.unknown(device, number)
   }
 
+  retried(count: number, why: string): void {
+    this.#retried += count
+    this.#firstError ??= why
+  }
+
   report(): ProducerReport {
     return {
       sent: this.#sent,
       accepted: this.#accepted,
       refused: this.#refused,
       unknown: this.#unknown,
+      retried: this.#retried,
       firstError: this.#firstError,
       beganMicros: this.#beganMicros,
       lastAcceptedMicros: this.#lastAcceptedMicros,

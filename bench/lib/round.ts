@@ -24,6 +24,8 @@ export interface RoundResult extends Verdict {
   /** CPU of every process in the same time, microseconds a message: the server, what is beside it, and the load generator. */
   readonly cpuMicrosEach: Readonly<Record<string, number>>
   readonly disconnected: number
+  /** Messages that the producer had to send again. */
+  readonly retried: number
   /** What the server said to the first message that it refused or left open. */
   readonly firstError: string | null
 }
@@ -33,8 +35,11 @@ export interface RoundSetup {
   readonly pid: number
   /** Other processes that the system consists of, by name. */
   readonly beside?: Readonly<Record<string, number>>
-  readonly devices: DevicesOptions
+  /** Several: devices in several places. */
+  readonly devices: DevicesOptions | readonly DevicesOptions[]
   readonly order: ProducerOrder
+  /** Messages that go before, as a system that runs has had some: compilers and caches are warm. Default 0. */
+  readonly warmUp?: number
   /** The devices connect when all is accepted, instead of before. */
   readonly late?: boolean
 }
@@ -44,14 +49,20 @@ const cpuOf = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum
 /** Runs in `scope`, which then owns the worker processes. */
 export async function measureRound(scope: Scope, setup: RoundSetup): Promise<RoundResult> {
   const { pid, order } = setup
-  const devices = new Devices(scope, setup.devices)
+  const places = [setup.devices].flat()
+  const devices = new Devices(scope, ...places)
   const producer = new Producer(scope, order)
-  const { late = false } = setup
+  const { late = false, warmUp = 0 } = setup
   const early = late ? await producer.send(order) : null
   const rssBefore = residentBytes(pid)
   await devices.open()
+  const before = warmUp === 0 ? null : await producer.send({ ...order, messages: warmUp })
+  if (before !== null) {
+    await devices.wait(before.accepted, QUIET_MS)
+    await devices.read() // its latencies do not count
+  }
   await delay(SETTLE_MS)
-  const rssPerConnection = (residentBytes(pid) - rssBefore) / setup.devices.count
+  const rssPerConnection = (residentBytes(pid) - rssBefore) / (places[0]?.count ?? 1)
   const processes: ReadonlyArray<readonly [string, readonly number[]]> = [
     ['server', [pid]],
     ...Object.entries(setup.beside ?? {}).map(([name, other]) => [name, [other]] as const),
@@ -60,7 +71,7 @@ export async function measureRound(scope: Scope, setup: RoundSetup): Promise<Rou
   ]
   const cpuBefore = processes.map(([, pids]) => cpuOf(pids))
   const report = early ?? (await producer.send(order))
-  await devices.wait(report.accepted, QUIET_MS)
+  await devices.wait((before?.accepted ?? 0) + report.accepted, QUIET_MS)
   const cpu = processes.map(([, pids], i) => cpuOf(pids) - (cpuBefore[i] ?? 0))
   const each = 1 / Math.max(1, report.accepted)
   const [reading, received, sent] = await Promise.all([devices.read(), devices.summaries(), producer.summary()])
@@ -69,13 +80,14 @@ export async function measureRound(scope: Scope, setup: RoundSetup): Promise<Rou
   const seconds = (reading.lastMicros - report.beganMicros) / 1e6
   return {
     acceptedPerSecond: rounded(acceptedPerSecond(report)),
-    deliveredPerSecond: rounded(seconds > 0 ? verdict.delivered / seconds : 0),
+    deliveredPerSecond: rounded(seconds > 0 ? (verdict.delivered - (before?.accepted ?? 0)) / seconds : 0),
     endToEndMs: reading.latencies.summary(),
     rssPerConnectionBytes: rounded(rssPerConnection),
     cpuSecondsPer100kMessages: rounded((cpu[0] ?? 0) * each * 1e5, 3),
     cpuMicrosEach: Object.fromEntries(processes.map(([name], i) => [name, rounded((cpu[i] ?? 0) * each * 1e6, 1)])),
     ...verdict,
     disconnected: reading.disconnected,
+    retried: report.retried,
     firstError: report.firstError,
   }
 }

@@ -36,6 +36,7 @@ const spec = {
   publishers: integer(8, 1, 100, 'MQTT publishers of the comparison'),
   publisherWindow: integer(32, 1, 1000, 'unacknowledged messages of a publisher'),
   stockMessages: integer(60_000, 1, 5_000_000, 'messages of a round of the comparison, which takes longer for each'),
+  warmUpPercent: integer(20, 0, 100, 'so many more go before in each round of both, not measured'),
   profile: profileOption,
 }
 type RedisOptions = Values<typeof spec>
@@ -53,6 +54,7 @@ function roundOfPostrider(options: RedisOptions, { scope }: ScenarioContext): Pr
     return measureRound(round, {
       pid: broker.pid,
       beside: { api: api.pid, redis: redis.pid },
+      warmUp: Math.floor((options.messages * options.warmUpPercent) / 100),
       devices: postriderDevices(broker, options),
       order: postriderOrder(api, options, http),
     })
@@ -67,6 +69,7 @@ function roundOfStock(options: RedisOptions, { scope }: ScenarioContext): Promis
     return measureRound(round, {
       pid: broker.pid,
       beside: { redis: redis.pid },
+      warmUp: Math.floor((shape.messages * options.warmUpPercent) / 100),
       devices: brokerDevices(broker, shape),
       order: brokerOrder(broker, shape, options.publishers, options.publisherWindow),
     })

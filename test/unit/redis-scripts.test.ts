@@ -24,10 +24,29 @@ t.test('redis scripts: each says what it does, its keys, arguments, answer and f
   for (const [name, text] of Object.entries(LIBRARIES)) t.match(text, /^-- \S/, name)
 })
 
+/** A script's lines with its libraries, as they are written; the first stands for the line of flags. */
+const sourceOf = (name: keyof typeof SCRIPTS): readonly string[] => [
+  '#!lua',
+  ...SCRIPTS[name].split('\n').flatMap((line) => {
+    const library = Object.entries(LIBRARIES).find(([each]) => line === `--@include ${each}`)
+    return library === undefined ? line : library[1].split('\n')
+  }),
+]
+
 t.test('redis scripts: are made whole, with their flags and settings in front', async (t) => {
   const ack = makeScript('ack', { retentionMs: 5, dropOldest: false })
-  t.match(ack.text, /^#!lua flags=allow-oom\nlocal SETTINGS = \{ retentionMs = 5, dropOldest = false \}\n/)
-  t.notMatch(ack.text, /@include/)
+  t.match(ack.text, /^#!lua flags=allow-oom\n/)
+  t.notMatch(ack.text, /@include|SETTINGS/)
+  t.match(ack.text, 'now + 5,', 'a setting stands where it is used')
+  t.match(ack.text, 'r[7]', 'so does a constant')
+  t.match(ack.text, "'ZREM'", 'and texts are left alone')
+  t.equal(
+    makeScript('state', {})
+      .text.split('\n')
+      .findIndex((line) => line.startsWith('local function isPlace')),
+    sourceOf('purge').findIndex((line) => line.startsWith('local function saveRecord')),
+    'lines keep their numbers',
+  )
   t.match(ack.sha, /^[0-9a-f]{40}$/)
   t.match(makeScript('append', {}).text, /^#!lua\n/)
   t.not(makeScript('ack', { retentionMs: 6, dropOldest: false }).sha, ack.sha, 'other settings, another script')

@@ -1,84 +1,145 @@
-// Appending: one script call for all messages of a device in a call, all devices in one write.
+// Appending: all messages of a device in a call are one step, many devices go in one script call.
 
 import { bodyHash, dedupIdHash } from '../../model/body-hash.js'
 import { messageSize, type NewMessage } from '../../model/message.js'
-import type { AppendResult, Claim } from '../../ports/mailbox.js'
-import { randomId } from '../../random-id.js'
-import type { Argument } from './connections.js'
+import type { AppendRefused, AppendResult, Claim } from '../../ports/mailbox.js'
+import { randomIds } from '../../random-id.js'
+import { type DevicePart, groupsOf, type PackedReply, runGroup } from './device-groups.js'
 import type { DeviceIndex } from './device-index.js'
-import { rawChange, type StoreContext } from './device-scripts.js'
+import type { StoreContext } from './device-scripts.js'
 import { deviceRecordKey } from './keys.js'
-import { encodeBody } from './message-codec.js'
+import { bodyLength, writeBody } from './message-codec.js'
 import { codeOf, explainFailure } from './redis-errors.js'
-import { listOf, numberOf, textOf } from './reply.js'
+import { textOf } from './reply.js'
 
 /** How often an append may find that another instance answers, in one call. */
 const STALE_TRIES = 4
-const UNAVAILABLE: AppendResult = { ok: false, code: 'store_unavailable' }
+const UNAVAILABLE: AppendRefused = { ok: false, code: 'store_unavailable' }
 
-/** Fields of the reply before the first message, and for each. */
-const HEAD = 5
-const FIELDS = 4
+/** Characters of an epoch's id. */
+const EPOCH = 11
+const MESSAGE_HEAD = 15
+const HASHES = 32
+const HASH = 16
 
 export async function appendAll(
   context: StoreContext,
   index: DeviceIndex,
   items: readonly NewMessage[],
 ): Promise<readonly AppendResult[]> {
-  const places = new Map<string, number[]>()
-  for (const [i, { device }] of items.entries()) {
-    const known = places.get(device)
-    if (known === undefined) places.set(device, [i])
-    else known.push(i)
-  }
+  const { connections } = context
   const results = Array.from<AppendResult>({ length: items.length })
-  await Promise.all(
-    Array.from(places, async ([device, at]) => {
-      const own = at.flatMap((i) => items[i] ?? [])
-      const answers = await appendToDevice(context, index, device, own)
-      for (const [n, i] of at.entries()) {
-        const answer = answers[n]
-        if (answer !== undefined) results[i] = answer
+  const parts = new Map<string, Appending>()
+  for (const [i, item] of items.entries()) {
+    const { device } = item
+    let part = parts.get(device)
+    if (part === undefined) {
+      // Before a look at the message: an outage must cost little.
+      if (!connections.canSend(deviceRecordKey(device))) {
+        results[i] = UNAVAILABLE
+        continue
       }
-    }),
+      parts.set(device, (part = new Appending(device)))
+    }
+    part.add(item, i)
+  }
+  const ids = randomIds(parts.size)
+  let n = 0
+  for (const part of parts.values()) part.newEpoch = ids[n++] ?? ''
+  const unindexed: string[] = []
+  await Promise.all(
+    groupsOf([...parts.values()], connections.oneSlot).map((group) => appendGroup(context, group, results, unindexed)),
   )
+  // The messages are stored whatever becomes of this: the device's next use adds it to the index otherwise.
+  await Promise.all(unindexed.map((device) => index.add(device).catch(() => undefined)))
   return results
 }
 
-async function appendToDevice(
-  context: StoreContext,
-  index: DeviceIndex,
-  device: string,
-  items: readonly NewMessage[],
-): Promise<readonly AppendResult[]> {
-  // Without a look at the messages: an outage must cost little.
-  if (!context.connections.canSend(deviceRecordKey(device))) return items.map(() => UNAVAILABLE)
-  try {
-    const reply = listOf(await callAppend(context, device, items.flatMap(itemArguments)))
-    if (numberOf(reply[4]) === 0) await indexed(index, device)
-    return items.map((item, i) => resultOf(item, reply, HEAD + i * FIELDS))
-  } catch (error) {
-    const { code } = explainFailure(error)
-    const failed: AppendResult = {
-      ok: false,
-      code: code === 'store_unavailable' ? 'store_unavailable' : 'outcome_unknown',
+/** The messages of one device. */
+class Appending implements DevicePart {
+  readonly device: string
+  readonly items: NewMessage[] = []
+  /** Where their results belong. */
+  readonly places: number[] = []
+  /** The id of an epoch, if one begins with them. */
+  newEpoch = ''
+  bytes = EPOCH + 4
+
+  constructor(device: string) {
+    this.device = device
+  }
+
+  add(item: NewMessage, place: number): void {
+    this.items.push(item)
+    this.places.push(place)
+    this.bytes += MESSAGE_HEAD + (item.dedupId === null ? 0 : HASHES) + bodyLength(item)
+  }
+
+  write(out: Buffer, start: number): void {
+    let at = start + out.write(this.newEpoch, start)
+    at = out.writeUInt32BE(this.items.length, at)
+    for (const item of this.items) {
+      const withId = item.dedupId !== null
+      const head = at
+      at = out.writeUInt8(withId ? 1 : 0, at)
+      at = out.writeUIntBE(item.ttl === null ? 0 : expiresAfter(item.ttl), at, 6)
+      at = out.writeUInt32BE(messageSize(item), at) + 4
+      if (item.dedupId !== null) {
+        dedupIdHash(item.dedupId).copy(out, at, 0, HASH)
+        bodyHash(item).copy(out, at + HASH, 0, HASH)
+        at += HASHES
+      }
+      const end = writeBody(item, out, at)
+      out.writeUInt32BE(end - at, head + 11)
+      at = end
     }
-    return items.map(() => failed)
   }
 }
 
-/** The messages are stored whatever becomes of this: the device's next use adds it to the index otherwise. */
-async function indexed(index: DeviceIndex, device: string): Promise<void> {
-  await index.add(device).catch(() => undefined)
+/** Fills in the results of a group; never rejects. */
+async function appendGroup(
+  context: StoreContext,
+  group: readonly Appending[],
+  results: AppendResult[],
+  unindexed: string[],
+): Promise<void> {
+  const fail = ({ places }: Appending, error: unknown): void => {
+    const { code } = explainFailure(error)
+    const failed: AppendRefused = { ok: false, code: code === 'store_unavailable' ? code : 'outcome_unknown' }
+    for (const place of places) results[place] = failed
+  }
+  try {
+    const reply = await callAppend(context, group)
+    const now = reply.uint48()
+    for (const part of group) {
+      const failure = reply.failure()
+      if (failure !== null) {
+        fail(part, failure)
+        continue
+      }
+      if (reply.uint8() === 0) unindexed.push(part.device)
+      const epoch = reply.text()
+      const node = reply.text()
+      const claimId = reply.text()
+      const owner = claimId === '' ? null : { node, claimId }
+      part.items.forEach((item, n) => {
+        const place = part.places[n]
+        const result = resultOf(item, reply, now, epoch, owner)
+        if (place !== undefined) results[place] = result
+      })
+    }
+  } catch (error) {
+    for (const part of group) fail(part, error)
+  }
 }
 
-async function callAppend(context: StoreContext, device: string, messages: readonly Argument[]): Promise<unknown> {
+async function callAppend(context: StoreContext, group: readonly Appending[]): Promise<PackedReply> {
   const { connections } = context
-  const key = deviceRecordKey(device)
+  const key = deviceRecordKey(group[0]?.device ?? '')
   for (let tries = 1; ; tries++) {
     const { replicationId, generation } = connections.knownInstance(key) ?? (await connections.instance(key))
     try {
-      return await rawChange(context, 'append', device, [replicationId, generation, randomId(), ...messages])
+      return await runGroup(context, 'append', group, [replicationId, generation], true)
     } catch (error) {
       if (codeOf(error) !== 'STALE' || tries === STALE_TRIES) throw error
       await connections.learnAgain(key)
@@ -86,50 +147,19 @@ async function callAppend(context: StoreContext, device: string, messages: reado
   }
 }
 
-const NONE = Buffer.alloc(0)
-
-function itemArguments(item: NewMessage): readonly Argument[] {
-  return [
-    item.dedupId === null ? NONE : dedupIdHash(item.dedupId),
-    item.dedupId === null ? NONE : bodyHash(item),
-    item.ttl === null ? '' : expiresAfter(item.ttl),
-    messageSize(item),
-    encodeBody(item),
-  ]
-}
-
 const expiresAfter = (ttl: number): number => Math.max(1, Math.round(ttl * 1000))
 
-function resultOf(item: NewMessage, reply: readonly unknown[], at: number): AppendResult {
-  const seq = numberOf(reply[at + 1])
-  const appended = numberOf(reply[at + 2])
-  switch (numberOf(reply[at])) {
-    case 0:
-      return {
-        ok: true,
-        seq,
-        epoch: textOf(reply[1]),
-        at: appended,
-        expiresAt: item.ttl === null ? null : appended + expiresAfter(item.ttl),
-        duplicate: false,
-        owner: claimOf(reply[2], reply[3]),
-      }
-    case 1:
-      return {
-        ok: true,
-        seq,
-        epoch: textOf(reply[at + 3]),
-        at: appended,
-        // The body is the same, so the ttl is.
-        expiresAt: item.ttl === null ? null : appended + expiresAfter(item.ttl),
-        duplicate: true,
-        owner: null,
-      }
-    case 2:
-      return { ok: false, code: 'inbox_full' }
-    default:
-      return { ok: false, code: 'dedup_conflict', seq }
-  }
+function resultOf(item: NewMessage, reply: PackedReply, now: number, epoch: string, owner: Claim | null): AppendResult {
+  const code = reply.uint8()
+  if (code === 2) return { ok: false, code: 'inbox_full' }
+  const seq = reply.uint48()
+  // The body of a duplicate is the same, so the ttl is.
+  const expiry = (at: number): number | null => (item.ttl === null ? null : at + expiresAfter(item.ttl))
+  if (code === 0) return { ok: true, seq, epoch, at: now, expiresAt: expiry(now), duplicate: false, owner }
+  const at = reply.uint48()
+  const first = reply.text()
+  if (code === 1) return { ok: true, seq, epoch: first, at, expiresAt: expiry(at), duplicate: true, owner: null }
+  return { ok: false, code: 'dedup_conflict', seq }
 }
 
 /** Null: nobody owns the device. */

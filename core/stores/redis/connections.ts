@@ -146,6 +146,11 @@ export class RedisConnections {
     )
   }
 
+  /** True: all keys are together, and one script may touch those of many devices. */
+  get oneSlot(): boolean {
+    return this.#location.kind !== 'cluster'
+  }
+
   /** How many commands wait for their answers. */
   get underWay(): number {
     return this.#underWay

@@ -11,32 +11,47 @@ const HIGH = 1
 const DEDUP_ID = 2
 const ATTRIBUTES = 4
 
-export function encodeBody(m: Omit<NewMessage, 'device' | 'ttl'>): Buffer {
-  const attributes = m.attributes ?? []
-  const texts = [m.contentType, ...attributes.flat()].map((text) => Buffer.from(text))
-  const dedupId = m.dedupId === null ? null : Buffer.from(m.dedupId)
-  const length =
-    1 +
-    (dedupId === null ? 0 : 4 + dedupId.length) +
-    texts.reduce((sum, text) => sum + 4 + text.length, 0) +
-    (m.attributes === null ? 0 : 2) +
-    m.payload.byteLength
-  const out = Buffer.allocUnsafe(length)
+type Body = Omit<NewMessage, 'device' | 'ttl'>
+
+/** How many bytes `writeBody` writes. */
+export function bodyLength({ dedupId, contentType, attributes, payload }: Body): number {
+  let length = 5 + Buffer.byteLength(contentType) + payload.byteLength
+  if (dedupId !== null) length += 4 + Buffer.byteLength(dedupId)
+  if (attributes === null) return length
+  length += 2
+  for (const [key, value] of attributes) length += 8 + Buffer.byteLength(key) + Buffer.byteLength(value)
+  return length
+}
+
+/** Writes at `start`; answers where it ends. */
+export function writeBody(
+  { dedupId, contentType, attributes, payload, priority }: Body,
+  out: Buffer,
+  start: number,
+): number {
   let at = out.writeUInt8(
-    (m.priority === 'high' ? HIGH : 0) | (dedupId === null ? 0 : DEDUP_ID) | (m.attributes === null ? 0 : ATTRIBUTES),
-    0,
+    (priority === 'high' ? HIGH : 0) | (dedupId === null ? 0 : DEDUP_ID) | (attributes === null ? 0 : ATTRIBUTES),
+    start,
   )
-  if (dedupId !== null) {
-    at = out.writeUInt32BE(dedupId.length, at)
-    at += dedupId.copy(out, at)
+  if (dedupId !== null) at = writeText(dedupId, out, at)
+  at = writeText(contentType, out, at)
+  if (attributes !== null) {
+    at = out.writeUInt16BE(attributes.length, at)
+    for (const [key, value] of attributes) at = writeText(value, out, writeText(key, out, at))
   }
-  for (const [i, text] of texts.entries()) {
-    if (i === 1) at = out.writeUInt16BE(attributes.length, at)
-    at = out.writeUInt32BE(text.length, at)
-    at += text.copy(out, at)
-  }
-  if (m.attributes !== null && attributes.length === 0) at = out.writeUInt16BE(0, at)
-  out.set(m.payload, at)
+  out.set(payload, at)
+  return at + payload.byteLength
+}
+
+function writeText(text: string, out: Buffer, at: number): number {
+  const length = out.write(text, at + 4)
+  out.writeUInt32BE(length, at)
+  return at + 4 + length
+}
+
+export function encodeBody(m: Body): Buffer {
+  const out = Buffer.allocUnsafe(bodyLength(m))
+  writeBody(m, out, 0)
   return out
 }
 

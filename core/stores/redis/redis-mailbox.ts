@@ -24,10 +24,12 @@ import type {
   ResumeResult,
 } from '../../ports/mailbox.js'
 import { randomId } from '../../random-id.js'
+import { ackAll } from './acks.js'
 import { appendAll, claimOf } from './append.js'
 import { CallGate } from './call-gate.js'
 import { DeviceIndex } from './device-index.js'
 import { change, look, type StoreContext } from './device-scripts.js'
+import { headsOf } from './heads.js'
 import { META_KEY, deviceRecordKey } from './keys.js'
 import { decodeEntry } from './message-codec.js'
 import { epochsOf, pageEntries, rangesOf, reasonOf } from './pages.js'
@@ -78,16 +80,7 @@ export class RedisMailbox implements Mailbox {
   }
 
   ack(items: readonly AckItem[]): Promise<readonly AckResult[]> {
-    return this.#gate.run(() => Promise.all(items.map((item) => this.#ack(item))))
-  }
-
-  async #ack({ device, position, sent, received }: AckItem): Promise<AckResult> {
-    const mark = (at: Position | undefined) => [at?.epoch ?? '', at?.seq ?? 0] as const
-    const args = [position.epoch, position.seq, ...mark(sent), ...mark(received)]
-    const [counted = 0, cursor = 0, pending = 0] = listOf(await change(this.#context, 'ack', device, args)).map(
-      numberOf,
-    )
-    return { counted: counted === 1, cursor, pending }
+    return this.#gate.run(() => ackAll(this.#context, items))
   }
 
   resume({ device, claimId, position }: ResumeRequest): Promise<ResumeResult> {
@@ -154,27 +147,7 @@ export class RedisMailbox implements Mailbox {
   heads(
     items: ReadonlyArray<{ readonly device: string; readonly acked: Position | null }>,
   ): Promise<ReadonlyArray<HeadResult | null>> {
-    return this.#gate.run(() =>
-      Promise.all(
-        items.map(async ({ device, acked }) => {
-          const reply = await look(this.#context, 'look', device, [acked?.epoch ?? '', acked?.seq ?? 0, 1])
-          if (reply === null) return null
-          const fields = listOf(reply)
-          const counts = numberOf(fields[7])
-          const oldest = numberOf(fields[12])
-          return {
-            claim: claimOf(fields[0], fields[1]),
-            generation: this.generation,
-            lastEpoch: textOf(fields[2]),
-            head: numberOf(fields[3]),
-            cursor: { epoch: textOf(fields[4]), seq: numberOf(fields[5]) },
-            pending: numberOf(fields[6]),
-            oldestPendingAt: oldest === 0 ? null : oldest,
-            ackedSeq: counts < 0 ? null : counts,
-          }
-        }),
-      ),
-    )
+    return this.#gate.run(() => headsOf(this.#context, items))
   }
 
   info(device: string): Promise<DeviceInfo | null> {
@@ -182,10 +155,19 @@ export class RedisMailbox implements Mailbox {
   }
 
   async #info(device: string): Promise<DeviceInfo | null> {
-    const reply = await look(this.#context, 'look', device, ['', 0, 1])
+    const reply = await look(this.#context, 'look', device, [])
     if (reply === null) return null
     const fields = listOf(reply)
-    const [pendingBytes = 0, createdAt = 0, connectedAt = 0, lastSeenAt = 0, oldest = 0] = fields.slice(8).map(numberOf)
+    const [
+      head = 0,
+      cursor = 0,
+      pending = 0,
+      pendingBytes = 0,
+      createdAt = 0,
+      connectedAt = 0,
+      lastSeenAt = 0,
+      oldest = 0,
+    ] = fields.slice(3).map(numberOf)
     return {
       device,
       claim: claimOf(fields[0], fields[1]),
@@ -193,9 +175,9 @@ export class RedisMailbox implements Mailbox {
       lastSeenAt: lastSeenAt === 0 ? null : lastSeenAt,
       createdAt,
       epoch: textOf(fields[2]),
-      head: numberOf(fields[3]),
-      cursor: numberOf(fields[5]),
-      pending: numberOf(fields[6]),
+      head,
+      cursor,
+      pending,
       pendingBytes,
       oldestPendingAt: oldest === 0 ? null : oldest,
     }

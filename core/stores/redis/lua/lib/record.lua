@@ -17,22 +17,31 @@ local NODE, CLAIM, CONNECTED = 25, 26, 27
 local SUBSCRIPTION = 28
 local INDEXED = 29 -- 1: the index of device ids has it
 local MAYBE_SENT = 30 -- up to here a node that died may have put messages on the wire without a word
+local DEDUP_BEFORE = 31 -- 1: dedup ids were kept in the window before DEDUP_WINDOW, too
 
-local K_RECORD, K_MESSAGES, K_EXCEPTIONS, K_EXPIRIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- Of the device that is worked on.
+local K_RECORD, K_MESSAGES, K_EXCEPTIONS, K_EXPIRIES, K_DEDUP_EVEN, K_DEDUP_ODD
+local function useDevice(number)
+  local i = 6 * number - 5
+  K_RECORD, K_MESSAGES, K_EXCEPTIONS = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+  K_EXPIRIES, K_DEDUP_EVEN, K_DEDUP_ODD = KEYS[i + 3], KEYS[i + 4], KEYS[i + 5]
+end
+useDevice(1)
+
 -- Keys live a little longer than what is in them counts.
 local GRACE = 60000
 
 local function newRecord(now, epoch, generation)
   -- Nothing of an earlier device under the id may be left to this one.
-  redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+  redis.call('UNLINK', K_MESSAGES, K_EXCEPTIONS, K_EXPIRIES, K_DEDUP_EVEN, K_DEDUP_ODD)
   return {
-    SETTINGS.format, now, now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
-    generation, { epoch, 1 }, '', '', 0, '', 0, 0,
+    SETTINGS.format, now, now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, -1,
+    generation, { epoch, 1 }, '', '', 0, '', 0, 0, 0,
   }
 end
 
 local function deleteDevice()
-  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+  redis.call('UNLINK', K_RECORD, K_MESSAGES, K_EXCEPTIONS, K_EXPIRIES, K_DEDUP_EVEN, K_DEDUP_ODD)
 end
 
 -- The record, or nil: there is none, or nobody used it for so long that it is removed now.
