@@ -41,9 +41,9 @@ t.test('redis scripts: are made whole, with their flags and settings in front', 
   t.match(ack.text, 'r[7]', 'so does a constant')
   t.match(ack.text, "'ZREM'", 'and texts are left alone')
   t.equal(
-    makeScript('state', {})
+    makeScript('purge', {})
       .text.split('\n')
-      .findIndex((line) => line.startsWith('local function isPlace')),
+      .findIndex((line) => line.startsWith('local function saveRecord')),
     sourceOf('purge').findIndex((line) => line.startsWith('local function saveRecord')),
     'lines keep their numbers',
   )
