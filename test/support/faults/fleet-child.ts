@@ -18,8 +18,11 @@ import { machineNow } from './machine-time.js'
 const NEWS_MS = 100
 /** A connection that says nothing for so long is given up. */
 const LIVENESS_MS = 6_000
-/** So many begin at once. */
+/** So many begin at once, and more only when most of them are there: the crowd is gathered, which is not what is measured. */
 const STEP = 50
+
+/** States of a client that is connected. */
+const LIVE: ReadonlySet<string> = new Set(['live', 'catching-up'])
 
 let events: FleetEvent[] = []
 let connections = 0
@@ -118,13 +121,13 @@ async function main(): Promise<void> {
     )
   })
   process.on('disconnect', () => process.exit(0))
+  const all = plain.length + order.sdk.length
+  const missingNow = (): string[] => [
+    ...plain.filter(({ ready }) => !ready).map(({ device }) => device),
+    ...order.sdk.filter((_device, i) => !LIVE.has(clients[i]?.state ?? '')),
+  ]
   setInterval(() => {
-    const live = new Set(['live', 'catching-up'])
-    const missing = [
-      ...plain.filter(({ ready }) => !ready).map(({ device }) => device),
-      ...order.sdk.filter((_device, i) => !live.has(clients[i]?.state ?? '')),
-    ]
-    const all = plain.length + order.sdk.length
+    const missing = missingNow()
     const news: FleetNews = { events, ready: all - missing.length, missing: missing.slice(0, 5) }
     events = []
     process.send?.(news)
@@ -134,6 +137,8 @@ async function main(): Promise<void> {
     for (const [i, device] of order.sdk.slice(from, from + STEP).entries())
       clients.push(sdkDevice(device, from + i, await tokenOf(device), order))
     await pause(20)
+    const begun = clients.length + Math.min(plain.length, from + STEP)
+    while (begun - (all - missingNow().length) > 3 * STEP) await pause(50)
   }
 }
 

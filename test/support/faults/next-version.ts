@@ -2,25 +2,12 @@
 // format (more fields in a device's record, additions in entries of logs and in packets of the bus) and looks, wherever it reads that
 // format, whether others have left it what it wrote.
 
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { FORMAT } from '../../../core/stores/redis/formats.js'
-import { POSTRIDER } from '../command.js'
-
-const PACKAGE = dirname(dirname(POSTRIDER))
-const MODULES = fileURLToPath(new URL('../../../node_modules', import.meta.url))
+import { changedBuild, type Change } from './changed-build.js'
 
 /** What an addition holds. */
 const ADDITION = 'of the next version'
-
-interface Change {
-  readonly file: string
-  readonly from: string
-  readonly to: string
-}
 
 const code = (text: string): string => JSON.stringify(text)
 
@@ -80,21 +67,4 @@ const knownBehind = (bytes, at, format) => `,
 ]
 
 /** Answers the path of its command. It is removed at the end of the test. */
-export async function nextVersion(t: Test): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'postrider-next-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  for (const part of ['bin', 'dist', 'package.json']) {
-    await cp(join(PACKAGE, part), join(folder, part), { recursive: true })
-  }
-  await symlink(MODULES, join(folder, 'node_modules'))
-  for (const { file, from, to } of CHANGES) {
-    const path = join(folder, 'dist', file)
-    const text = await readFile(path, 'utf8')
-    if (text.split(from).length !== 2) throw new Error(`${file} has no single place for: ${from}`)
-    await writeFile(
-      path,
-      text.replace(from, () => to),
-    )
-  }
-  return join(folder, 'bin', 'postrider.js')
-}
+export const nextVersion = (t: Test): Promise<string> => changedBuild(t, CHANGES)

@@ -12,12 +12,14 @@ export const SCENARIO_MS = LONG ? 60_000 : 15_000
 /** Devices give up a connection that says nothing: on a machine that runs nothing for so long, it is no fault of the server. */
 const STALL_MS = 2_000
 /** Before anything is broken. */
-const PEACE_MS = 1_000
+const PEACE_MS = 4_000
 
 export interface Scenario {
   readonly name: string
   /** Does the damage, and mends what has to be mended. */
   readonly run: (world: World) => Promise<void>
+  /** Mends what stays broken until all has arrived. */
+  readonly after?: (world: World) => void
   /** No device loses its connection. */
   readonly staysConnected?: boolean
   /** What else must hold. */
@@ -59,6 +61,7 @@ export async function runScenario(t: Test, world: World, scenario: Scenario, tol
   try {
     return await attempt(t, world, scenario, told)
   } finally {
+    scenario.after?.(world)
     if (!t.passing()) {
       for (const [i, { name, server }] of world.nodes.entries()) {
         const { child, at } = logged[i] ?? {}
