@@ -7,6 +7,7 @@ import { drain } from './scenarios/drain.js'
 import { idle } from './scenarios/idle.js'
 import { latency } from './scenarios/latency.js'
 import { local } from './scenarios/local.js'
+import { metrics } from './scenarios/metrics.js'
 import { redis } from './scenarios/redis.js'
 import { redisSplit } from './scenarios/redis-split.js'
 import { redisStore } from './scenarios/redis-store.js'
@@ -22,6 +23,7 @@ const scenarios: readonly Scenario[] = [
   idle,
   uplink,
   traffic,
+  metrics,
   redis,
   redisSplit,
   redisStore,

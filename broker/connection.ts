@@ -14,9 +14,10 @@ import { AedesStream } from './aedes-stream.js'
 import { REFUSE_LEVEL, REFUSE_STORE, type ConnectRefusal, type ConnectRequest } from './connect-policy.js'
 import type { ConnectionContext } from './connection-context.js'
 import type { ConnectionRoles } from './connection-roles.js'
+import { ConnectionTally } from './connection-tally.js'
 import type { CloseReason, ProtocolError } from './counters.js'
 import { NO_SLOT } from './deadline-wheel.js'
-import { byeFor, isCloseCode } from './farewell.js'
+import { byeFor } from './farewell.js'
 import type { FrameViolation } from './frame-scanner.js'
 import { Inbound } from './inbound.js'
 import { MailboxSession } from './mailbox-session.js'
@@ -50,6 +51,7 @@ export class Connection implements ConnectionRoles {
   #publishes: PublishDesk | null = null
   #courier: Courier | null = null
   #transport: MailboxTransport | null = null
+  readonly #tally: ConnectionTally
 
   /** The device, once its CONNECT was well-formed. */
   device: string | null = null
@@ -66,6 +68,7 @@ export class Connection implements ConnectionRoles {
   constructor(wire: Wire, context: ConnectionContext) {
     this.#wire = wire
     this.#context = context
+    this.#tally = new ConnectionTally(context.counters)
     this.#output = new Output(wire, context.flusher, this)
     this.#stream = new AedesStream<Connection>(this)
     this.#inbound = new Inbound(wire, this.#stream, context, this)
@@ -102,7 +105,7 @@ export class Connection implements ConnectionRoles {
 
   /** How the courier writes to this connection. */
   makeTransport(device: string): MailboxTransport {
-    this.#transport = new MailboxTransport(device, this.#output, this.#context, this)
+    this.#transport = new MailboxTransport(device, this.#output, this.#context, this, this.#tally)
     return this.#transport
   }
 
@@ -141,8 +144,7 @@ export class Connection implements ConnectionRoles {
     if (this.#state !== 'admitting' || this.#session === null) return
     this.#state = 'open'
     this.#answered = true
-    this.#context.counters.connects.accepted++
-    this.#context.counters.connections++
+    this.#tally.opened(this.#context.now())
     this.#session.begin()
     this.#ordinary?.begin()
     this.#inbound.goOn()
@@ -151,7 +153,7 @@ export class Connection implements ConnectionRoles {
   // --- from the wire
 
   received(chunk: Buffer): void {
-    this.#context.counters.bytesIn += chunk.length
+    this.#tally.took(chunk.length)
     switch (this.#state) {
       case 'connecting':
         this.#context.door.keeps(this, chunk.length)
@@ -228,9 +230,9 @@ export class Connection implements ConnectionRoles {
   }
 
   acked(packetId: number): void {
-    const { counters } = this.#context
-    counters.pubacks++
-    if (this.#courier === null || this.#transport?.acked(packetId, this.#courier) !== true) counters.pubacksUnknown++
+    this.#tally.acked()
+    const known = this.#courier !== null && this.#transport?.acked(packetId, this.#courier) === true
+    if (!known) this.#context.counters.pubacksUnknown++
   }
 
   connectComplete(): void {
@@ -377,11 +379,9 @@ export class Connection implements ConnectionRoles {
   /** As `close`, without telling the courier. */
   finish(reason: CloseReason): void {
     if (!this.alive) return
-    const { counters, limits, log } = this.#context
-    if (this.#state === 'open') counters.connections--
+    const { limits, log } = this.#context
     this.#state = 'closing'
-    counters.closes[reason]++
-    if (isCloseCode(reason)) log.debug({ device: this.device, reason }, 'connection closed')
+    this.#tally.ended(this, reason, this.#context.now(), log)
     this.#endState(this.#context.now() + limits.lingerMs)
     this.#context.door.isKnown(this)
     this.#context.door.keepsNothing(this)

@@ -1,7 +1,7 @@
 import { CLOSE_CODES, type CloseCode } from '../protocol/codes.js'
 import type { CloseReason } from './counters.js'
 
-export const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
+const isCloseCode = (reason: CloseReason): reason is CloseCode => Object.hasOwn(CLOSE_CODES, reason)
 
 /** What a device in stream mode is told when its connection is ended for this reason; null: it has gone itself. */
 export function byeFor(reason: CloseReason): CloseCode | null {

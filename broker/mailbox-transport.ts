@@ -20,13 +20,21 @@ export class MailboxTransport implements DeviceTransport {
   readonly #output: Output
   readonly #context: StreamContext
   readonly #owner: MailboxTransportOwner
+  readonly #tally: { sent: number }
   readonly #plain: PlainTransport
   /** Made by the first subscription to the stream. */
   #stream: StreamTransport | null = null
   /** The device is subscribed in stream mode: it may be written to. */
   #listens = false
 
-  constructor(device: string, output: Output, context: StreamContext, owner: MailboxTransportOwner) {
+  constructor(
+    device: string,
+    output: Output,
+    context: StreamContext,
+    owner: MailboxTransportOwner,
+    tally: { sent: number } = { sent: 0 },
+  ) {
+    this.#tally = tally
     this.#device = device
     this.#output = output
     this.#context = context
@@ -78,6 +86,7 @@ export class MailboxTransport implements DeviceTransport {
     redelivered: boolean,
     prev: number,
   ): void {
+    this.#tally.sent++
     if (this.#stream === null) this.#plain.sendMessage(message, packetId, redelivered)
     else this.#stream.sendMessage(log, epoch, message, packetId, redelivered, prev)
   }

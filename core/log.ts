@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js'
+import { eventOf } from './log-events.js'
 import { TokenBucket, type Rate } from './limits/token-bucket.js'
-import { pino, type Logger as PinoLogger } from 'pino'
+import { pino, type LogFn, type Logger as PinoLogger } from 'pino'
 
 export type Logger = PinoLogger
 
@@ -61,6 +62,17 @@ export class LineLimit {
 /** Lines a second of levels info and warn that clients may cause, and how many at once. */
 export const CLIENT_LINES: Rate = { perSecond: 100, burst: 1_000 }
 
+type LogArguments = Parameters<LogFn>
+
+/** The name of the line, in front of its fields. */
+function withEvent(args: LogArguments): LogArguments {
+  const [fields, text]: readonly unknown[] = args
+  const words = typeof fields === 'string' ? fields : text
+  const event = typeof words === 'string' ? eventOf(words) : undefined
+  if (event === undefined || typeof words !== 'string') return args
+  return [{ event, ...(typeof fields === 'object' ? fields : {}) }, words]
+}
+
 /**
  * The process's log: one JSON object a line on stderr, times as RFC 3339. Written synchronously, so that the last line
  * before an exit or a crash is not lost; stdout stays free for the ready line.
@@ -74,18 +86,16 @@ export function createLogger(options: { readonly level: LogLevel; readonly limit
     {
       level: options.level,
       timestamp: pino.stdTimeFunctions.isoTime,
-      ...(limit === undefined
-        ? {}
-        : {
-            hooks: {
-              logMethod(args, method, level) {
-                if (level >= INFO && level < ERROR && !limit.take()) return
-                const leftOut = limit.leftOutBefore()
-                if (leftOut > 0) method.apply(this, [{ leftOut }, LEFT_OUT])
-                method.apply(this, args)
-              },
-            },
-          }),
+      hooks: {
+        logMethod(args, method, level) {
+          if (limit !== undefined) {
+            if (level >= INFO && level < ERROR && !limit.take()) return
+            const leftOut = limit.leftOutBefore()
+            if (leftOut > 0) method.apply(this, [{ event: eventOf(LEFT_OUT), leftOut }, LEFT_OUT])
+          }
+          method.apply(this, withEvent(args))
+        },
+      },
       formatters: { level: (label) => ({ level: label }) },
       redact: {
         paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.headers.${field}`, `headers.${field}`]),

@@ -29,6 +29,7 @@ import { createHttpsListener, type HttpsListener } from './https-listener.js'
 import { DEFAULT_API_LIMITS, httpServerOptions, type ApiLimits } from './limits.js'
 import { AppendQueue } from './overload.js'
 import { parseJson, readText, ReceivingBudget } from './request-body.js'
+import { answerWithRequestId, requestIds } from './request-id.js'
 import type { RouteContext } from './routes/context.js'
 import { deviceRoutes } from './routes/devices.js'
 import { devPageRoutes, type DevPage } from './routes/dev-page.js'
@@ -214,6 +215,8 @@ async function build(
   const reporting = { log, counters, http }
   const app = fastify({
     logger: false, // requests are counted, not logged
+    genReqId: requestIds(),
+    requestIdHeader: false,
     bodyLimit: limits.bodyMax,
     serverFactory: (listener) => createHttpServer(limits, door, listener),
     return503OnClosing: false, // a connection that is still open is served until it is closed
@@ -223,6 +226,7 @@ async function build(
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: true, allErrors: false } },
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  answerWithRequestId(app)
   registerErrorHandlers(app, reporting)
   if (http !== null) countAnswers(app, http)
   if (origins !== null) registerCors(app, origins)

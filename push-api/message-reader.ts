@@ -3,6 +3,7 @@
 
 import type { ErrorCode } from '../protocol/codes.js'
 import { DEVICE_ID_RULE, isDeviceId } from '../protocol/device-id.js'
+import { isTraceparent, TRACEPARENT, withTraceparent } from '../core/model/trace-context.js'
 import type { Attributes, NewMessage, Priority } from '../core/model/message.js'
 import { FIELD_LIMITS } from './limits.js'
 import { BYTES_TYPE, decodeBase64, encodeJson, encodeText, JSON_TYPE, TEXT_TYPE, type PayloadFault } from './payload.js'
@@ -23,6 +24,7 @@ const EMPTY = new Uint8Array(0)
 export class MessageReader {
   readonly #place: Place
   readonly #payloadMax: number
+  readonly #traceparent: string | null
   /** What the last `read` found. Either `device` or `devices` is set, except in a single message. */
   device: string | null = null
   devices: readonly string[] | null = null
@@ -33,7 +35,9 @@ export class MessageReader {
   #ttl: number | null = null
   #priority: Priority = 'normal'
 
-  constructor(place: Place, payloadMax: number) {
+  /** `traceparent`: of the request; a message may have its own. */
+  constructor(place: Place, payloadMax: number, traceparent: string | null = null) {
+    this.#traceparent = traceparent
     this.#place = place
     this.#payloadMax = payloadMax
   }
@@ -52,7 +56,7 @@ export class MessageReader {
       device,
       payload: this.#payload,
       contentType: this.#contentType,
-      attributes: this.#attributes,
+      attributes: withTraceparent(this.#attributes, this.#traceparent),
       dedupId,
       ttl: this.#ttl,
       priority: this.#priority,
@@ -196,12 +200,18 @@ export class MessageReader {
     const attributes: Array<readonly [string, string]> = []
     for (const key of keys.toSorted()) {
       const text = value[key]
-      if (key === 'traceparent') return this.#wrong(index, 'attributes.traceparent', 'this key is reserved')
       if (key === '' || !hasAtMost(key, attributeKeyMax)) {
         return this.#wrong(index, attributeAt(key), `a key of 1 to ${attributeKeyMax} characters is expected`)
       }
       if (typeof text !== 'string' || !hasAtMost(text, attributeValueMax)) {
         return this.#wrong(index, attributeAt(key), `a string of at most ${attributeValueMax} characters is expected`)
+      }
+      if (key === TRACEPARENT && !isTraceparent(text)) {
+        return this.#wrong(
+          index,
+          'attributes.traceparent',
+          'a traceparent of W3C Trace Context, version 00, is expected',
+        )
       }
       if (source.mayHoldSurrogates && (hasLoneSurrogate(key) || hasLoneSurrogate(text))) {
         return this.#surrogate(index, 'attributes')

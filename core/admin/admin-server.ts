@@ -104,7 +104,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     try {
       result = await answer(request)
     } catch (err) {
-      log.error({ event: 'admin_request_failed', err }, 'an admin request failed')
+      log.error({ err }, 'an admin request failed')
       result = { status: 500, type: TEXT, body: 'failed, the log says why\n' }
     }
     const headers = { 'content-type': result.type, 'cache-control': 'no-store' }
@@ -125,9 +125,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
         server.once('error', reject)
         server.listen({ host, port }, () => {
           server.removeListener('error', reject)
-          server.on('error', (err) =>
-            log.error({ event: 'admin_listener_failed', err }, 'the admin listener has an error'),
-          )
+          server.on('error', (err) => log.error({ err }, 'the admin listener has an error'))
           const address: AddressInfo | string | null = server.address()
           resolve({ admin: typeof address === 'object' && address !== null ? address.port : port })
         })

@@ -142,12 +142,8 @@ export function createReadiness(options: {
 
   const changed = ({ name, ok, error }: CheckResult): void => {
     if (stopped) return
-    if (ok) log.info({ event: 'ready_check_passed', check: name }, 'a check of readiness is good again')
-    else
-      log.warn(
-        { event: 'ready_check_failed', check: name, error },
-        'a check of readiness failed: the node is not ready',
-      )
+    if (ok) log.info({ check: name }, 'a check of readiness is good again')
+    else log.warn({ check: name, error }, 'a check of readiness failed: the node is not ready')
   }
   const timer = setInterval(() => {
     for (const check of checks) void check.make()

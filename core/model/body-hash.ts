@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { NewMessage } from './message.js'
+import { TRACEPARENT } from './trace-context.js'
 
 const SEPARATOR = String.fromCharCode(0)
 
@@ -7,8 +8,8 @@ const SEPARATOR = String.fromCharCode(0)
 const digest = (data: string | Buffer): Buffer => Buffer.from(hash('sha256', data, 'binary').slice(0, 16), 'latin1')
 
 /**
- * What makes two messages with one dedup id the same: payload bytes, content type, attributes sorted by key, ttl, priority and
- * receipt. 16 bytes (SHA-256, cut). Fields that a later version adds are appended only when set, so that hashes of messages
+ * What makes two messages with one dedup id the same: payload bytes, content type, attributes sorted by key (but the
+ * trace context), ttl, priority and receipt. 16 bytes (SHA-256, cut). Fields that a later version adds are appended only when set, so that hashes of messages
  * without them stay what they are.
  */
 export function bodyHash(m: NewMessage): Buffer {
@@ -16,7 +17,11 @@ export function bodyHash(m: NewMessage): Buffer {
   const lengths = `${m.payload.byteLength},${m.contentType.length}`
   let head = `${lengths}${SEPARATOR}${m.contentType}${SEPARATOR}${m.ttl ?? ''}${SEPARATOR}${m.priority}`
   if (m.attributes !== null) {
-    for (const [key, value] of m.attributes) head += `${SEPARATOR}${key.length}:${key}${value.length}:${value}`
+    for (const [key, value] of m.attributes) {
+      // A repeat is another step of the trace, and the same message.
+      if (key === TRACEPARENT) continue
+      head += `${SEPARATOR}${key.length}:${key}${value.length}:${value}`
+    }
   }
   // No attribute begins so: they begin with a length.
   if (m.receipt === true) head += `${SEPARATOR}receipt`

@@ -86,14 +86,17 @@ export function replyWithError(
 ): void {
   const { log, counters } = reporting
   const known = postriderErrorOf(error)
+  const { id: requestId } = reply.request
   if (known === null) {
     counters.internalErrors++
-    log.error({ err: error }, 'a request failed in an unforeseen way')
+    log.error({ requestId, err: error }, 'a request failed in an unforeseen way')
     send(reply, INTERNAL_PROBLEM)
     return
   }
   counters.problems.count(known.code)
-  if (known.cause !== undefined) log.debug({ err: known }, 'a request was refused')
+  const { code, status } = known
+  if (status >= 500) log.warn({ requestId, code, err: known.cause }, 'a request could not be served')
+  else if (known.cause !== undefined) log.debug({ requestId, code, err: known }, 'a request was refused')
   send(reply, problemOf(known))
 }
 

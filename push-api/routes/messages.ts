@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { PostriderError } from '../../core/errors.js'
+import { isTraceparent, TRACEPARENT } from '../../core/model/trace-context.js'
 import { FIELD_LIMITS } from '../limits.js'
 import { parseJson, readText } from '../request-body.js'
 import { answers, DEVICE_PARAMS, json, ref } from '../schemas/common.js'
@@ -25,12 +26,18 @@ function idempotencyKey(request: FastifyRequest): string | null {
   return header === undefined ? null : String(header)
 }
 
+/** Of W3C Trace Context; what is none is not there, as the standard says. */
+function traceparentOf(request: FastifyRequest): string | null {
+  const header = request.headers[TRACEPARENT]
+  return typeof header === 'string' && isTraceparent(header) ? header : null
+}
+
 function jsonText(body: unknown): string {
   if (typeof body === 'string') return body
   throw new PostriderError('bad_request', 'a body of JSON (Content-Type: application/json) is expected')
 }
 
-function readBatch(context: RouteContext['service'], text: string): Batch {
+function readBatch(context: RouteContext['service'], text: string, traceparent: string | null): Batch {
   const body = parseJson(text)
   if (!isJsonObject(body)) throw new PostriderError('bad_request', 'body: an object with "messages" is expected')
   for (const key in body) {
@@ -38,15 +45,15 @@ function readBatch(context: RouteContext['service'], text: string): Batch {
   }
   const { messages } = body
   if (!Array.isArray(messages)) throw new PostriderError('bad_request', 'messages: an array is expected')
-  const batch = new Batch(context, 'batch')
+  const batch = new Batch(context, 'batch', traceparent)
   const source = new SourceText(text, 'batch')
   for (let i = 0; i < messages.length; i++) batch.add(messages[i], i, source)
   return batch
 }
 
 /** Blank lines are skipped; a line that is not JSON fails alone. */
-function readLines(context: RouteContext['service'], text: string): Batch {
-  const batch = new Batch(context, 'line')
+function readLines(context: RouteContext['service'], text: string, traceparent: string | null): Batch {
+  const batch = new Batch(context, 'line', traceparent)
   for (let from = 0; from < text.length;) {
     const newline = text.indexOf('\n', from)
     const to = newline < 0 ? text.length : newline
@@ -138,6 +145,7 @@ export function messageRoutes(app: FastifyInstance, context: RouteContext): void
         message: parseJson(text),
         source: new SourceText(text, 'item'),
         idempotencyKey: idempotencyKey(request),
+        traceparent: traceparentOf(request),
       }).then(
         ({ seq, epoch, duplicate }) =>
           reply
@@ -189,7 +197,9 @@ export function messageRoutes(app: FastifyInstance, context: RouteContext): void
           )
         }
         const lines = request.body instanceof Lines ? request.body.text : null
-        const batch = lines === null ? readBatch(service, jsonText(request.body)) : readLines(service, lines)
+        const trace = traceparentOf(request)
+        const batch =
+          lines === null ? readBatch(service, jsonText(request.body), trace) : readLines(service, lines, trace)
         const write = lines === null ? writeResults : writeResultLines
         batch.send(service).then(
           (outcome: BatchOutcome) =>

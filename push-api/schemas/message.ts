@@ -1,5 +1,6 @@
 // Messages as producers write them. `message-reader.ts` is the same by hand; a test holds the two together.
 
+import { TRACEPARENT_PATTERN } from '../../core/model/trace-context.js'
 import { FIELD_LIMITS } from '../limits.js'
 import { closed, DEVICE_ID, EPOCH, ref, SEQ, shape, type Schema } from './common.js'
 
@@ -46,9 +47,11 @@ const FIELDS: Readonly<Record<string, Schema>> = {
   attributes: {
     type: 'object',
     maxProperties: FIELD_LIMITS.attributesMax,
-    propertyNames: { minLength: 1, maxLength: FIELD_LIMITS.attributeKeyMax, not: { const: 'traceparent' } },
+    propertyNames: { minLength: 1, maxLength: FIELD_LIMITS.attributeKeyMax },
+    properties: { traceparent: { type: 'string', pattern: TRACEPARENT_PATTERN } },
     additionalProperties: { type: 'string', maxLength: FIELD_LIMITS.attributeValueMax },
-    description: 'Strings beside the payload. The key `traceparent` is reserved',
+    description:
+      'Strings beside the payload. The key `traceparent` is the W3C Trace Context of the message; without it that of the request (the header `traceparent`) is kept',
   },
 }
 

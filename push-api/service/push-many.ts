@@ -34,8 +34,8 @@ export class Batch {
   #size = 0
 
   /** `batch`: items of one JSON array. `line`: each item has a text of its own. */
-  constructor(context: ServiceContext, place: 'batch' | 'line') {
-    this.#reader = new MessageReader(place, context.limits.payloadMax)
+  constructor(context: ServiceContext, place: 'batch' | 'line', traceparent: string | null = null) {
+    this.#reader = new MessageReader(place, context.limits.payloadMax, traceparent)
   }
 
   /** Adds an item, or its refusal. Throws `too_many_messages`. `index`: the item's number in `source`. */

@@ -16,6 +16,8 @@ export interface SinglePush {
   readonly source: SourceText
   /** Another way to name the dedup id, from outside of the message; both and different are refused. */
   readonly idempotencyKey: string | null
+  /** The trace context of the request. */
+  readonly traceparent: string | null
 }
 
 function dedupIdOf(inMessage: string | null, key: string | null): string | null {
@@ -39,9 +41,9 @@ function fail(refusal: Refusal, seq: number | undefined): never {
 
 /** One message to one device. Rejects with the PostriderError that says why it was not accepted. */
 export async function push(context: ServiceContext, request: SinglePush): Promise<AppendAccepted> {
-  const { device, message, source, idempotencyKey } = request
+  const { device, message, source, idempotencyKey, traceparent } = request
   checkDeviceId(device)
-  const reader = new MessageReader('single', context.limits.payloadMax)
+  const reader = new MessageReader('single', context.limits.payloadMax, traceparent)
   const refusal = reader.read(message, 0, source)
   if (refusal !== null) throw refusalError(refusal)
   const [result] = await append(context, [reader.messageFor(device, dedupIdOf(reader.dedupId, idempotencyKey))])

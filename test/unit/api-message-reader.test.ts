@@ -42,6 +42,8 @@ const attributes = fc.oneof(
     .map((count) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'v']))),
   fc.constantFrom(
     { traceparent: 'x' },
+    { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' },
+    { traceparent: '00-00000000000000000000000000000000-00f067aa0ba902b7-01' },
     { Traceparent: 'x' },
     JSON.parse('{"__proto__":"x"}'),
     JSON.parse('{"__proto__":1}'),
