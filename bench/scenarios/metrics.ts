@@ -33,15 +33,23 @@ const spec = {
 }
 type MetricsOptions = Values<typeof spec>
 
-function roundWith(metrics: 'on' | 'off', options: MetricsOptions, { scope }: ScenarioContext): Promise<RoundResult> {
+function roundWith(
+  metrics: 'on' | 'off',
+  options: MetricsOptions,
+  { scope }: ScenarioContext,
+  scrapes: number[],
+): Promise<RoundResult> {
   return within(scope, async (round) => {
     const server = await startPostrider(round, { ...options, flags: ['--metrics', metrics] })
     const url = `http://${server.host}:${server.ports.admin}/metrics`
     const scraper = setInterval(() => {
-      fetch(url).then(
-        (response) => response.arrayBuffer(),
-        () => undefined, // a scrape that is lost is none
-      )
+      const began = performance.now()
+      fetch(url)
+        .then(async (response) => {
+          await response.arrayBuffer()
+          if (response.ok) scrapes.push(performance.now() - began)
+        })
+        .catch(() => undefined) // a scrape that is lost is none
     }, options.scrapeMs)
     const batch = options.call === 'single' ? 1 : options.batch
     const http = { batch, call: options.call, dedup: options.dedup === 'on', rate: 0 } as const
@@ -64,10 +72,11 @@ export const metrics = defineScenario(
   async (options, context) => {
     const on: RoundResult[] = []
     const off: RoundResult[] = []
+    const scrapes: number[] = []
     for (let round = 1; round <= options.rounds; round++) {
       // Each goes first as often as the other.
       const order = round % 2 === 1 ? (['on', 'off'] as const) : (['off', 'on'] as const)
-      for (const which of order) (which === 'on' ? on : off).push(await roundWith(which, options, context))
+      for (const which of order) (which === 'on' ? on : off).push(await roundWith(which, options, context, scrapes))
       const [mine, bare] = [on.at(-1), off.at(-1)]
       if (mine !== undefined && bare !== undefined) {
         context.say(
@@ -80,6 +89,7 @@ export const metrics = defineScenario(
       clean: [...on, ...off].every(isClean),
       report: {
         medianRatio: rounded(median(ratios), 4),
+        scrapeMs: scrapes.length === 0 ? null : { median: rounded(median(scrapes), 1), of: scrapes.length },
         medianCpuSecondsPer100k: {
           on: rounded(median(on.map((round) => round.cpuSecondsPer100kMessages)), 3),
           off: rounded(median(off.map((round) => round.cpuSecondsPer100kMessages)), 3),
