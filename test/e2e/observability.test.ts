@@ -126,7 +126,7 @@ async function useEverything(server: TestServer): Promise<string> {
   await call(`${messages}?${MARK}`, { method: 'POST', headers: { authorization: `Basic ${MARK}` }, body })
   await call(`${server.url}/v1/nothing`, { headers: { authorization: `Bearer ${key}` } })
   const options = { clientId: 'phone-1', username: 'phone-1', protocolVersion: 4, reconnectPeriod: 0 } as const
-  for (const password of [`${MARK}-wrong-token`, `${await server.token('phone-2')}`]) {
+  for (const password of [`${MARK}-wrong-token`, await server.token('phone-2')]) {
     await connectAsync(server.mqttUrl, { ...options, password }).catch(() => undefined)
   }
   const client = await connectAsync(server.mqttUrl, { ...options, password: await server.token('phone-1') })
