@@ -59,6 +59,22 @@ export const LOG_EVENTS = {
   session_changes_not_stored: { level: 'debug', text: 'changes of sessions could not be stored' },
   sessions_unread: { level: 'error', text: 'the sessions could not be read' },
   will_not_published: { level: 'warn', text: 'a will could not be published' },
+  // --- ordinary publish and subscribe over many nodes
+  retained_not_sent: { level: 'warn', text: 'retained messages could not be sent' },
+  released_not_removed: { level: 'debug', text: 'acknowledged messages could not be removed' },
+  ordinary_missed: {
+    level: 'warn',
+    text: 'messages of ordinary pub/sub were missed: stored sessions are read, others have lost them',
+  },
+  will_not_stored: { level: 'warn', text: 'a will could not be stored; it is tried again' },
+  ordinary_node_not_left: { level: 'warn', text: 'ordinary_node_not_left' },
+  ordinary_node_not_renewed: { level: 'debug', text: 'ordinary_node_not_renewed' },
+  ordinary_node_renamed: { level: 'warn', text: 'ordinary_node_renamed' },
+  ordinary_connection_not_left: { level: 'debug', text: 'ordinary_connection_not_left' },
+  ordinary_filters_not_forgotten: { level: 'debug', text: 'ordinary_filters_not_forgotten' },
+  ordinary_entry_unknown: { level: 'debug', text: 'ordinary_entry_unknown' },
+  ordinary_stream_lost: { level: 'warn', text: 'ordinary_stream_lost' },
+  ordinary_stream_not_trimmed: { level: 'debug', text: 'ordinary_stream_not_trimmed' },
   // --- delivery
   claims_unconfirmed: {
     level: 'warn',
