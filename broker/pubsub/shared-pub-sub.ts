@@ -188,7 +188,7 @@ export class SharedPubSub implements OrdinaryHub, SessionKeeper, SharedHandler {
     const member = this.#memberOf(session)
     for (const filter of filters) this.#local.add(session, filter)
     const { since } = await this.#shared.subscribe(member, session.durable, filters)
-    const sent = Promise.all(filters.map((filter) => this.#sendRetained(member, filter, since)))
+    const sent = this.#sendRetained(member, filters, since)
     if (this.counters.retained <= RETAINED_BEFORE_SUBACK) await sent
     else {
       sent.catch((err: unknown) => {
@@ -198,9 +198,11 @@ export class SharedPubSub implements OrdinaryHub, SessionKeeper, SharedHandler {
     }
   }
 
-  async #sendRetained(member: Member, filter: StoredSubscription, since: number): Promise<void> {
-    const { looked } = await this.#shared.sendRetained(member, filter, since, member.gone.signal)
-    member.link.lookedAt(looked)
+  async #sendRetained(member: Member, filters: readonly StoredSubscription[], since: number): Promise<void> {
+    for (const filter of filters) {
+      const { looked } = await this.#shared.sendRetained(member, filter, since, member.gone.signal)
+      member.link.lookedAt(looked)
+    }
   }
 
   async unsubscribe(session: OrdinarySession, filters: readonly string[]): Promise<void> {

@@ -126,7 +126,7 @@ export interface SharedNode {
   /** No client without a stored session subscribes to them here any more. Never rejects: done again until it is. */
   forgetFilters(filters: readonly string[]): Promise<void>
   /**
-   * Sends what is retained under the filter to the client, as deliveries: each as it was at the subscription, but not what has
+   * `looked`: so many retained messages were looked at. Sends what is retained under the filter to the client, as deliveries: each as it was at the subscription, but not what has
    * changed since, which came to the client as it was published.
    */
   sendRetained(

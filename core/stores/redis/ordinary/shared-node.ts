@@ -86,7 +86,14 @@ export class RedisSharedNode implements SharedNode {
     this.#reader = new StreamReader({
       stream: ordinaryStreamKey(this.#life.node),
       connect: (stream) => connections.subscriber(stream),
-      onEntry: (fields) => this.#entry(fields),
+      onEntry: (fields) => {
+        try {
+          this.#entry(fields)
+        } catch (error) {
+          // Of a newer version. Its message is lost for this node, unless it is in a queue.
+          log.warn({ reason: messageOf(error) }, 'ordinary_entry_unreadable')
+        }
+      },
       said: (stream, next, bytes) => calls.seen(stream.slice(ordinaryStreamKey('').length), next, bytes, false),
       log,
     })
@@ -180,8 +187,8 @@ export class RedisSharedNode implements SharedNode {
     signal: AbortSignal,
   ): Promise<{ readonly looked: number }> {
     let looked = 0
-    for await (const topics of retainedTopics(this.#context, filter)) {
-      looked += topics.length
+    for await (const { topics, looked: found } of retainedTopics(this.#context, filter)) {
+      looked += found
       for (let at = 0; at < topics.length; at += RETAINED_PAGE) {
         if (signal.aborted) return { looked }
         const page = topics.slice(at, at + RETAINED_PAGE).map((topic) => [topic, qos] as const)
