@@ -150,7 +150,7 @@ const FAULTS: readonly Fault[] = [
     async run(_t, { brokers: [, victim], open, ledger }, expect) {
       open.delete(victim)
       await victim.stop()
-      await victim.restart({ flags: ['--role', 'broker', '--drain-delay', '60s', '--drain-deadline', '120s'] })
+      await victim.restart({ flags: [...victim.flags, '--drain-delay', '60s', '--drain-deadline', '120s'] })
       ledger.cut()
       victim.child.signal('SIGTERM')
       await expect(this.alerts)
