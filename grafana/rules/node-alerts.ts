@@ -101,10 +101,10 @@ export const NODE_ALERTS: readonly Alert[] = [
     name: 'PostriderEventLoopBusy',
     severity: 'ticket',
     lasts: '10m',
-    expr: (time) => `rate(postrider_event_loop_active_seconds_total[${time('5m')}]) > 0.9`,
+    expr: (time) => `rate(postrider_event_loop_active_seconds_total[${time('5m')}]) > 0.8`,
     summary: '{{ $labels.instance }} has no processor time left',
     description:
-      'The one thread that serves is busy for more than 90 % of the time. Everything on this node gets slower.',
+      'The one thread that serves is busy for more than 80 % of the time. Everything on this node gets slower.',
     fires: {
       series: [{ series: `postrider_event_loop_active_seconds_total${AT_A}`, values: '0+58x40' }],
       at: '25m',

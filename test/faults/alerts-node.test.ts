@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Authority } from '../support/certificates.js'
-import { NODE_FAULTS, startAlarm, untilFired } from '../support/prometheus/alarm.js'
+import { FACTOR, NODE_FAULTS, startAlarm, untilFired } from '../support/prometheus/alarm.js'
 import { noPrometheus } from '../support/prometheus/tools.js'
 import { producerFor, roadDevice } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
@@ -116,8 +116,8 @@ const FAULTS: readonly Fault[] = [
     what: 'more pushes than a node can take',
     options: () => ({ flags: ['--inbox-max', '10', '--overflow', 'drop-oldest', '--durability', 'process'] }),
     async begin(t, server) {
-      // Made once: it shall be the node that is busy.
-      const messages = names(1_000).map((device) => ({ device, payload: 'x'.repeat(64) }))
+      // Made once: it shall be the node that is busy. Small ones, so that it finds the time to be scraped.
+      const messages = names(300).map((device) => ({ device, payload: 'x'.repeat(64) }))
       const request = {
         method: 'POST',
         headers: { authorization: `Bearer ${await server.apiKey()}`, 'content-type': 'application/json' },
@@ -156,7 +156,7 @@ const FAULTS: readonly Fault[] = [
 for (const { alert, what, skip, options, begin } of FAULTS) {
   t.test(`alerts: ${what}: ${alert}`, { skip: noPrometheus || (skip ?? false) }, async (t) => {
     const server = await TestServer.start(t, await options?.(t))
-    const prometheus = await startAlarm(t)
+    const prometheus = await startAlarm(t, FACTOR, 1_000)
     prometheus.scrape([server.adminUrl])
     const scraped = async (): Promise<boolean> => (await prometheus.query('postrider_build_info')).length > 0
     await until('the node to be scraped', scraped, 60_000)
