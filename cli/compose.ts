@@ -12,7 +12,7 @@ import type { ServerConfig } from '../core/config/server-options.js'
 import type { Drain } from '../core/drain.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import { CLIENT_LINES, createLogger, LineLimit, type Logger } from '../core/log.js'
-import { createMetrics, NO_METRICS } from '../core/metrics/metrics.js'
+import { createMetrics, NO_METRICS, type Metrics } from '../core/metrics/metrics.js'
 import { allowedOrigins } from '../core/net/origins.js'
 import { trustedProxies } from '../core/net/trusted-proxies.js'
 import { randomId } from '../core/random-id.js'
@@ -40,6 +40,8 @@ export interface Ports extends DevicePorts {
 
 export interface RunningServer {
   readonly ports: Ports
+  /** Null: there are none. */
+  readonly metrics: Metrics | null
   /** Null: TLS is off. */
   readonly certificates: Certificates | null
   /** The data folder, absolute; null: it is no file store. */
@@ -149,5 +151,5 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   if (devFiles !== null && ports.http !== undefined)
     log.info({ url: `http://localhost:${ports.http}/dev/` }, 'a page for development is served')
   log.info({ node: name, role: config.role, ports, ...store.described, auth: config.auth }, 'serving')
-  return { ports, certificates, folder, made: security.made }
+  return { ports, metrics: collected, certificates, folder, made: security.made }
 }

@@ -2,7 +2,7 @@
 // test fails while the page and the tables differ.
 
 import { environmentName, settingName, type OptionTable } from '../core/config/option.js'
-import { LATER_SETTINGS, SECRET_SETTINGS } from '../core/config/server-options.js'
+import { SECRET_SETTINGS } from '../core/config/server-options.js'
 import { EXIT } from '../core/exit-codes.js'
 import type { Command } from './command.js'
 import { cell, code, table } from './markdown.js'
@@ -73,14 +73,7 @@ export function configurationPage(commands: readonly Command[]): string {
     '',
     '### Not in this version',
     '',
-    'These are refused, wherever they are given, so that nobody takes them for working:',
-    '',
-    table(
-      ['flag', 'belongs to'],
-      Object.entries(LATER_SETTINGS).map(([setting, what]) => [code(`--${setting}`), what]),
-    ),
-    '',
-    'So is `--store mongodb://…`.',
+    '`--store mongodb://…` is refused, so that nobody takes it for working.',
     '',
     '## The other commands',
     '',
@@ -95,6 +88,6 @@ export function configurationPage(commands: readonly Command[]): string {
       Object.values(EXIT).map((exit) => [String(exit.code), cell(exit.meaning)]),
     ),
     '',
-    'A second SIGINT or SIGTERM ends the process at once, with 130 or 143.',
+    'A second SIGINT or SIGTERM shortens a stop in good order; the next one ends the process at once, with 130 or 143.',
   ].join('\n')}\n`
 }

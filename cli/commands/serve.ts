@@ -1,16 +1,19 @@
-import { createReadiness } from '../../core/admin/readiness.js'
+import { createReadiness, type ReadyReport } from '../../core/admin/readiness.js'
 import { systemClock } from '../../core/clock.js'
-import { loadServerConfig } from '../../core/config/load-server-config.js'
-import { CONFIG_FILE_OPTION, SERVER_OPTIONS } from '../../core/config/server-options.js'
+import { loadServerConfig, type LoadedConfig } from '../../core/config/load-server-config.js'
+import { CONFIG_FILE_OPTION, SERVER_OPTIONS, type ServerConfig } from '../../core/config/server-options.js'
 import { createDrain } from '../../core/drain.js'
 import { EXIT } from '../../core/exit-codes.js'
 import { createLifecycle, StoppedWhileStarting } from '../../core/lifecycle.js'
 import { createLogger, type Logger } from '../../core/log.js'
 import { usageError, type Command, type CommandIo } from '../command.js'
-import { startServer, type RunningServer } from '../compose.js'
+import { startServer, type Ports, type RunningServer } from '../compose.js'
 import { firstStartLines } from '../first-start.js'
 import { API_KEY_VARIABLE, TOKEN_SECRET_VARIABLE } from '../secrets.js'
 import { listenForStop } from '../stop-signals.js'
+import { runWorkers } from '../workers/run-workers.js'
+import { parentChannel, workerLink, type WorkerLink } from '../workers/worker-link.js'
+import type { WorkerReadiness } from '../workers/worker-messages.js'
 
 /** Shorter keys than this can be guessed; they are taken, with a warning. */
 const API_KEY_SHORT = 20
@@ -32,11 +35,36 @@ async function run(io: CommandIo): Promise<number> {
   const { config, where } = loaded
   const log = createLogger({ level: config.logLevel })
   endOnFaults(log)
+  const worker = workerLink(io.env, parentChannel(), (err) => log.error({ err }, 'the parent could not be answered'))
+  // What is odd about the settings, the parent has said.
+  if (worker !== null) return runNode(io, { ...loaded, config: workerConfig(config) }, log, worker)
   for (const name of loaded.unknownVariables) log.warn({ name }, 'an environment variable that means nothing here')
   const keys = (io.env[API_KEY_VARIABLE] ?? '').split(',').map((key) => key.trim())
   if (keys.some((key) => key !== '' && key.length < API_KEY_SHORT))
     log.warn({ name: API_KEY_VARIABLE }, 'the API key is short enough to be guessed')
 
+  if (config.workers === 1) return runNode(io, loaded, log, null)
+  const onReady = (ports: Ports): void => printReady(io, ports)
+  return runWorkers({ config, where, log, clock: systemClock, onReady })
+}
+
+/** The parent answers on the admin port, and the rate is of all workers together. */
+const workerConfig = (config: ServerConfig): ServerConfig => ({
+  ...config,
+  adminPort: null,
+  drainRate: config.drainRate / config.workers,
+})
+
+const printReady = (io: CommandIo, ports: Ports): void =>
+  void io.stdout.write(`${JSON.stringify({ ready: true, ports })}\n`)
+
+/** One node, in this process. */
+async function runNode(
+  io: CommandIo,
+  { config, where }: Pick<LoadedConfig, 'config' | 'where'>,
+  log: Logger,
+  worker: WorkerLink | null,
+): Promise<number> {
   const clock = systemClock
   const readiness = createReadiness({ clock, log })
   readiness.hold('starting')
@@ -45,19 +73,26 @@ async function run(io: CommandIo): Promise<number> {
   let serving = false
   const stop = async (): Promise<boolean> => lifecycle.stop(serving ? await drain.run() : config.drainDeadline)
   const stopped = new Promise<boolean>((resolve) => {
-    listenForStop(
-      clock,
-      (signal) => {
-        log.info({ signal }, 'stopping')
-        readiness.hold('draining')
-        resolve(stop())
-      },
-      (signal) => {
-        const hurries = serving && drain.hurry()
-        if (hurries) log.info({ signal }, 'asked again: stopping without a pause')
-        return hurries
-      },
-    )
+    let asked = false
+    const stopOnce = (why: string): void => {
+      if (asked) return
+      asked = true
+      log.info({ signal: why }, 'stopping')
+      readiness.hold('draining')
+      resolve(stop())
+    }
+    const hurry = (why: string): boolean => {
+      const hurries = serving && drain.hurry()
+      if (hurries) log.info({ signal: why }, 'asked again: stopping without a pause')
+      return hurries
+    }
+    if (worker === null) listenForStop(clock, stopOnce, hurry)
+    else {
+      worker.onOrders({ drain: () => stopOnce('parent'), hurry: () => void hurry('parent') })
+      process.on('SIGTERM', stopOnce)
+      // A terminal sends it to the parent, too, which decides.
+      process.on('SIGINT', () => undefined)
+    }
   })
 
   let server: RunningServer
@@ -79,14 +114,26 @@ async function run(io: CommandIo): Promise<number> {
     if (error instanceof StoppedWhileStarting) return clean ? EXIT.ok.code : EXIT.failed.code
     throw error
   }
-  io.stderr.write(firstStartLines(server, config))
+  const { metrics, ports } = server
+  worker?.answers({
+    metrics: async () => (await metrics?.registry.getMetricsAsJSON()) ?? [],
+    readiness: async () => readinessOf(await readiness.report()),
+  })
   readiness.release('starting')
   serving = true
-  io.stdout.write(`${JSON.stringify({ ready: true, ports: server.ports })}\n`)
+  if (worker === null) {
+    io.stderr.write(firstStartLines(server, config))
+    printReady(io, ports)
+  } else worker.serving(ports)
 
   const clean = await stopped
   log.info({ clean }, 'stopped')
   return clean ? EXIT.ok.code : EXIT.failed.code
+}
+
+function readinessOf({ ready, holds, checks }: ReadyReport): WorkerReadiness {
+  const bad = checks.filter(({ ok }) => !ok).map(({ name, error = '' }) => `${name}: ${error}`)
+  return { ready, why: [...holds, ...bad].join('; ') }
 }
 
 export const serveCommand: Command = {
@@ -96,7 +143,7 @@ export const serveCommand: Command = {
   details: [
     'Prints one line when it serves: {"ready":true,"ports":{"mqtt":1883,"ws":8083,"http":8080,"admin":9090}}. Logs go to stderr.',
     `Secrets come from the environment alone: ${API_KEY_VARIABLE} and ${TOKEN_SECRET_VARIABLE}, else from files in the data folder, which the first start makes.`,
-    'SIGTERM and SIGINT stop in good order; a second one waits for nothing more, a third ends at once. With TLS, SIGHUP reads the certificate again.',
+    'SIGTERM and SIGINT stop in good order; a second one waits for nothing more, a third ends at once. With --workers that goes to the process that was started, which passes it on. With TLS, SIGHUP reads the certificate again.',
   ],
   options: { ...CONFIG_FILE_OPTION, ...SERVER_OPTIONS },
   run,

@@ -13,6 +13,7 @@ import { REDIS } from './redis.js'
 import { KEY_SET, SECURITY, TLS } from './security.js'
 import { LMDB, OUTCOMES, STORE } from './store.js'
 import { UPLINK } from './uplink.js'
+import { WORKERS } from './workers.js'
 
 export interface MetricSection {
   readonly title: string
@@ -39,6 +40,7 @@ export const METRIC_TABLE: readonly MetricSection[] = [
   LIMITS,
   DRAIN_PHASE,
   DRAIN,
+  WORKERS,
   PROCESS,
 ]
 

@@ -116,6 +116,11 @@ function checkStore(config: ServerConfig, where: Where, name: (key: keyof Server
       `${name('role')} ${config.role}: a file store is of one process, so no other node could do the rest; use --role all, or give --store redis://…`,
     )
   }
+  if (!redis && config.workers > 1) {
+    refuse(
+      `${name('workers')} ${config.workers}: a file store is of one process, so there can be no second worker on it; leave it out, or give --store redis://…`,
+    )
+  }
   if (!redis && config.bus !== undefined) {
     refuse(
       `${name('bus')}: a file store is of one process, so there are no other nodes; leave it out, or give --store redis://…`,

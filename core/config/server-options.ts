@@ -321,6 +321,11 @@ export const SERVER_OPTIONS = {
     default: 0,
     doc: 'Requests to the REST API from one address, with a burst of two seconds; more are answered 429',
   }),
+  workers: option<number>({
+    type: count({ min: 1, max: 256 }),
+    default: 1,
+    doc: 'Processes that serve behind the same ports, each a node of its own; limits and rates are of each, but for `--drain-rate`. Not with a file store',
+  }),
   drainDelay: option<number>({
     type: duration({ min: 0, max: 600_000 }),
     default: 0,
@@ -359,9 +364,7 @@ export const CONFIG_FILE_OPTION = {
 } as const
 
 /** Settings of the design that this version does not have: refused by name wherever they are given, never ignored. */
-export const LATER_SETTINGS: Readonly<Record<string, string>> = {
-  workers: 'more than one worker',
-}
+export const LATER_SETTINGS: Readonly<Record<string, string>> = {}
 
 /** Read from the environment (or the data folder), never from flags or the file. */
 export const SECRET_SETTINGS = [

@@ -90,7 +90,8 @@ function bucketValues(name: string, labels: Labels, { bounds, counts, sum }: His
     })
   })
   values.push({ labels, value: sum, metricName: `${name}_sum` }, { labels, value: count, metricName: `${name}_count` })
-  return values
+  // The library's `get`, for JSON, adds these to the labels and cannot do without.
+  return values.map((value) => ({ ...value, sharedLabels: {} }))
 }
 
 function readerOf(metric: Metric): Counter | Gauge | PromHistogram {

@@ -197,7 +197,7 @@ void t.test('serve: flags and values that cannot be, each with a reason and befo
     [['--window', '100', '--window-max', '10'], 78, /--window 100 is over --window-max 10/],
     [['--auth', 'none', '--host', '0.0.0.0'], 78, /--auth none/],
     [['--token-secret', 'hush'], 64, /POSTRIDER_TOKEN_SECRET/],
-    [['--workers', '2'], 64, /--workers: .* not in this version/],
+    [['--workers', '2'], 78, /--workers 2: a file store is of one process/],
     [['--store', 'mongodb://127.0.0.1'], 78, /not in this version/],
     [['now'], 64, /takes flags only, not "now"/],
   ]

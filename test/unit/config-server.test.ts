@@ -187,6 +187,20 @@ void t.test('configuration: what a later version has is refused, wherever it is 
   t.match(outcome(['--store', 'mongodb+srv://h']), /not in this version$/)
 })
 
+void t.test(
+  'configuration: workers need a store of several processes, a drain needs time behind its delay',
+  async (t) => {
+    t.match(outcome(['--workers', '2']), /^78: --workers 2: a file store is of one process/)
+    t.equal(outcome(['--workers', '1']), 'accepted')
+    t.equal(outcome(['--workers', '8', '--store', 'redis://h']), 'accepted')
+    t.match(outcome(['--workers', '0', '--store', 'redis://h']), /^78: --workers/)
+    t.equal(outcome(['--drain-delay', '14s']), 'accepted')
+    t.match(outcome(['--drain-delay', '15s']), /^78: --drain-delay: leaves no time .* --drain-deadline \(default\)/)
+    t.equal(outcome(['--drain-delay', '15s', '--drain-deadline', '60s', '--drain-rate', '30/min']), 'accepted')
+    t.equal(outcome(['--drain-rate', 'off']), 'accepted')
+  },
+)
+
 void t.test('configuration: a role that its store or its listeners cannot serve is refused', async (t) => {
   const redis = ['--store', 'redis://h']
   for (const role of ['api', 'broker']) {
