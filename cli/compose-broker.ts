@@ -15,6 +15,7 @@ import { DRAIN } from './metrics/drain.js'
 import { MQTT } from './metrics/mqtt.js'
 import { PUBSUB } from './metrics/pubsub.js'
 import { UPLINK } from './metrics/uplink.js'
+import { tryAgain } from './try-again.js'
 
 /** Joins the bus, and listens for devices. */
 export async function startBroker(node: NodeParts): Promise<{ readonly broker: Broker; readonly ports: DevicePorts }> {
@@ -47,7 +48,7 @@ export async function startBroker(node: NodeParts): Promise<{ readonly broker: B
   })
   await lifecycle.step(
     'couriers',
-    () => couriers.start(),
+    () => tryAgain('the bus', () => couriers.start()),
     () => couriers.stop(),
   )
   const broker = createBroker({
