@@ -51,12 +51,12 @@ t.test('presence: the devices of a node that was killed, or hangs, are not onlin
     t.same(await listed(api, true), [])
     t.same(await listed(api, false), DEVICES)
 
-    const before = await metric(other, 'stale_claims_total')
+    const before = await metric(other, 'takeovers_forced_total')
     const device = await roadDevice(t, other, ledger, 'phone-1', { returns: false })
     const came = performance.now()
     await device.start().untilReady()
     t.comment(`${forgotten}: connected elsewhere within ${Math.round(performance.now() - came)} ms`)
-    t.equal(await metric(other, 'stale_claims_total'), before + 1)
+    t.equal(await metric(other, 'takeovers_forced_total'), before + 1)
     t.equal((await statusOf(api, 'phone-1'))['online'], true)
     if (signal === 'SIGSTOP') {
       victim.child.signal('SIGCONT')
