@@ -69,7 +69,10 @@ t.test('claims: a connection on the other node closes the first one within 2 s, 
   await drained(t, nodes[1], devices)
   t.equal(lives.length, 2 * (TURNS - 1))
   t.ok(Math.max(...lives) < 2_000, `the slowest was closed after ${Math.round(Math.max(...lives))} ms`)
-  const forced = (await Promise.all(nodes.map((each) => metric(each, 'takeovers_forced_total')))).reduce((a, b) => a + b, 0)
+  const forced = (await Promise.all(nodes.map((each) => metric(each, 'takeovers_forced_total')))).reduce(
+    (a, b) => a + b,
+    0,
+  )
   t.ok(forced < lives.length / 2, `${forced} of ${lives.length} owners did not flush and release in time`)
 })
 
