@@ -1,13 +1,16 @@
 -- A node says that it lives; and does a part of what is left to do of those that do not, and of sessions that nobody uses.
 -- KEYS  the prefix of ordinary pub/sub
--- ARGV  node, what: 'join', 'renew', 'leave' (with it the node is a dead one); 1: it may declare others dead; 1: it clears up
+-- ARGV  node, what: 'join', 'renew', 'leave' (with it the node is a dead one); what time the caller thinks it is if it may
+--       declare others dead, else 0; 1: it clears up
 -- Returns {1, or 0: the node is not known any more; 1: there is more to do; stored sessions, retained messages, their bytes;
---         sessions that were ended because nobody used them; {wills to uplink: id, message}; dropped: queue, retained, node}
+--         sessions that were ended because nobody used them; {wills to uplink: id, message}; dropped: queue, retained, node; now}
 -- flags: allow-oom
 --@include ordinary
 local PAGE = 100
-local node, what, declares, clears = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4] == '1'
+local node, what, expected, clears = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local now = nowMs()
+-- A call that was held up on its way, with Redis frozen, knows nothing of what the others could do meanwhile.
+local declares = expected > 0 and now - expected < SETTINGS.ordinaryLeaseMs / 4
 local known = redis.call('ZSCORE', NODES, node) and true or what == 'join'
 if what == 'leave' then
   redis.call('ZREM', NODES, node)
@@ -65,4 +68,5 @@ end
 return {
   known and 1 or 0, more, redis.call('ZCARD', SESSIONS), redis.call('HLEN', RETAINED),
   tonumber(redis.call('HGET', STATE, 'retained') or '0'), expired, uplinks, drops.queue, drops.retained, drops.node,
+  now,
 }

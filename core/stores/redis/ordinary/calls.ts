@@ -40,6 +40,8 @@ export interface Alive {
   readonly expired: number
   readonly uplinkWills: readonly UplinkWill[]
   readonly drops: SharedDrops
+  /** Redis' time, milliseconds. */
+  readonly now: number
 }
 
 const flag = (value: boolean): string => (value ? '1' : '0')
@@ -151,12 +153,13 @@ export class OrdinaryCalls {
     await this.#run('ordinary-seen', [node, next, bytes, flag(gap)])
   }
 
+  /** `declaresAt`: what Redis' time is thought to be, if others may be declared dead; else 0. */
   async live(
     node: string,
     what: 'join' | 'renew' | 'leave',
-    { declares, clears }: { readonly declares: boolean; readonly clears: boolean },
+    { declaresAt, clears }: { readonly declaresAt: number; readonly clears: boolean },
   ): Promise<Alive> {
-    const values = listOf(await this.#run('ordinary-live', [node, what, flag(declares), flag(clears)]))
+    const values = listOf(await this.#run('ordinary-live', [node, what, declaresAt, flag(clears)]))
     const [known = 0, more = 0, sessions = 0, retained = 0, retainedBytes = 0, expired = 0] = values
       .slice(0, 6)
       .map(numberOf)
@@ -166,7 +169,8 @@ export class OrdinaryCalls {
       uplinkWills.push({ id: textOf(wills[i - 1]), message: decodeMessage(bytesOf(wills[i])) })
     }
     const drops = dropsOf(values.slice(7))
-    return { known: known === 1, more: more === 1, sessions, retained, retainedBytes, expired, uplinkWills, drops }
+    const now = numberOf(values[10])
+    return { known: known === 1, more: more === 1, sessions, retained, retainedBytes, expired, uplinkWills, drops, now }
   }
 
   async uplinkWillStored(id: string): Promise<void> {

@@ -51,6 +51,8 @@ export class NodeLife {
   /** Since when the lease could be renewed without a break; when it was last. */
   #since = 0
   #renewedAt = 0
+  /** What Redis said then that the time was. */
+  #redisNow = 0
   #timer: NodeJS.Timeout | null = null
   #turn: Promise<void> = Promise.resolve()
   #stopped = false
@@ -73,7 +75,6 @@ export class NodeLife {
     const now = this.#options.monotonic()
     await this.#live('join')
     this.#since = now
-    this.#renewedAt = now
     this.#plan(0)
   }
 
@@ -96,7 +97,7 @@ export class NodeLife {
     try {
       for (let page = 0; page < STOP_PAGES; page++) {
         const { more, uplinkWills } = await this.#options.calls.live(this.#node, 'leave', {
-          declares: false,
+          declaresAt: 0,
           clears: true,
         })
         await Promise.all(uplinkWills.map((will) => this.#storeWill(will)))
@@ -139,8 +140,10 @@ export class NodeLife {
     const begun = monotonic()
     if (begun - this.#renewedAt > this.#leaseMs / 2) this.#since = begun
     const declares = what === 'renew' && begun - this.#since >= this.#leaseMs
-    const answer = await calls.live(this.#node, what, { declares, clears: what === 'renew' })
+    const declaresAt = declares ? Math.round(this.#redisNow + begun - this.#renewedAt) : 0
+    const answer = await calls.live(this.#node, what, { declaresAt, clears: what === 'renew' })
     this.#renewedAt = begun
+    this.#redisNow = answer.now
     handler.onTotals(answer)
     handler.onDrops(answer.drops)
     for (const will of answer.uplinkWills) void this.#storeWill(will)
@@ -169,7 +172,7 @@ export class NodeLife {
     const { calls, handler, leaving, generation, renamed, log } = this.#options
     const before = generation()
     await this.#live('join')
-    const known = await calls.live(from, 'renew', { declares: false, clears: false }).then((answer) => answer.known)
+    const known = await calls.live(from, 'renew', { declaresAt: 0, clears: false }).then((answer) => answer.known)
     await calls.interests(from, this.#node, [...handler.filters()])
     await this.#checkAll(from, this.#node, leaving())
     // A stream that was cleared away may have had something in it.
@@ -177,7 +180,7 @@ export class NodeLife {
     this.#generation = before
     this.#from = null
     renamed(this.#node, () => {
-      calls.live(from, 'leave', { declares: false, clears: false }).catch((error: unknown) => {
+      calls.live(from, 'leave', { declaresAt: 0, clears: false }).catch((error: unknown) => {
         log.debug({ reason: messageOf(error) }, 'ordinary_node_not_left') // its lease ends
       })
     })
