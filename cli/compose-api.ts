@@ -7,6 +7,7 @@ import { HttpCounters } from '../push-api/http-counters.js'
 import { DEFAULT_API_LIMITS } from '../push-api/limits.js'
 import type { DevPage } from '../push-api/routes/dev-page.js'
 import type { NodeParts } from './compose-node.js'
+import { startWebhooks } from './compose-webhooks.js'
 import { API } from './metrics/api.js'
 
 export interface ApiParts {
@@ -17,13 +18,14 @@ export interface ApiParts {
 }
 
 /** Starts the REST API. */
-export function startApi(
+export async function startApi(
   node: NodeParts,
   parts: ApiParts,
 ): Promise<{ readonly http?: number; readonly https?: number }> {
   const { config, certificates, store, security, limits, metrics, lifecycle, drain } = node
   const counters = new ApiCounters()
   const http = new HttpCounters()
+  const webhooks = await startWebhooks(node, parts.version)
   const api = createPushApi({
     ...parts,
     host: config.host,
@@ -36,6 +38,7 @@ export function startApi(
     bus: node.bus,
     credentials: store.credentials,
     uplink: store.uplink,
+    webhooks,
     keyring: security.keyring,
     tokens: security.tokens,
     log: node.clientLog,

@@ -12,6 +12,7 @@ import type { Credentials } from '../core/ports/credentials.js'
 import { createKeyring, parseOperatorKeys, type Keyring } from '../core/security/api-keys.js'
 import { createDeviceTokens, TokenCounters, type DeviceTokens } from '../core/security/device-tokens.js'
 import { createKeySetCache, KeySetCounters, type KeySetCache } from '../core/security/key-set-cache.js'
+import { SecretBox } from '../core/security/secret-box.js'
 import { fileKeySetMemory } from '../core/security/key-set-memory.js'
 import { keySetSource } from '../core/security/key-set-source.js'
 import { KeySetError } from '../core/security/key-set.js'
@@ -37,6 +38,8 @@ export interface Security {
   /** Null: `--auth none`. */
   readonly tokens: DeviceTokens | null
   readonly keyring: Keyring
+  /** For secrets that the store keeps. */
+  readonly box: SecretBox
   /** Files with secrets that this start made. */
   readonly made: readonly string[]
 }
@@ -50,6 +53,7 @@ export async function startSecurity(parts: SecurityParts): Promise<Security> {
   const secretCounters = new SecretCounters()
   metrics.expose(SECURITY.of({ tokens: tokenCounters, secrets: secretCounters }))
 
+  const box = new SecretBox(secrets.tokenSecrets)
   const keySet = await startKeySet(parts)
   const tokens =
     config.auth === 'none'
@@ -69,15 +73,22 @@ export async function startSecurity(parts: SecurityParts): Promise<Security> {
   if (apiKey !== null) {
     watched.push({ ...apiKey, use: (text, path) => keyring.useOperatorKeys(parseOperatorKeys(text, path)) })
   }
-  if (tokenSecret !== null && tokens !== null) {
-    watched.push({ ...tokenSecret, use: (text, path) => tokens.useSecrets(parseTokenSecrets(text, path)) })
+  if (tokenSecret !== null) {
+    watched.push({
+      ...tokenSecret,
+      use: (text, path) => {
+        const parsed = parseTokenSecrets(text, path)
+        tokens?.useSecrets(parsed)
+        box.useSecrets(parsed)
+      },
+    })
   }
   await lifecycle.step(
     'secret watch',
     () => watchSecrets(watched, { log, counters: secretCounters }),
     (watch) => watch.stop(),
   )
-  return { tokens, keyring, made: secrets.made }
+  return { tokens, keyring, box, made: secrets.made }
 }
 
 async function startKeySet(parts: SecurityParts): Promise<KeySetCache | null> {

@@ -13,11 +13,13 @@ import { measuredMailbox, measuredUplink } from '../core/metrics/measured-store.
 import type { Metrics } from '../core/metrics/metrics.js'
 import { StoreCounters } from '../core/metrics/store-counters.js'
 import type { Credentials } from '../core/ports/credentials.js'
+import { DEFAULT_EVENT_LIMITS, type EventLimits, type EventLog } from '../core/ports/event-log.js'
 import type { Mailbox, MailboxLimits } from '../core/ports/mailbox.js'
 import type { SessionStore } from '../core/ports/session-store.js'
 import type { SharedSessions } from '../core/ports/shared-sessions.js'
 import type { Uplink } from '../core/ports/uplink.js'
 import { LmdbCounters } from '../core/metrics/lmdb-counters.js'
+import type { WebhookStore } from '../core/ports/webhook-store.js'
 import { openLmdbStore } from '../core/stores/lmdb/open.js'
 import type { RedisConnections } from '../core/stores/redis/connections.js'
 import { RedisCounters } from '../core/metrics/redis-counters.js'
@@ -31,6 +33,8 @@ export interface Store {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
+  readonly events: EventLog
+  readonly webhooks: WebhookStore
   readonly sessions: SessionStore | SharedSessions
   /** What the bus may share; null: it is on no Redis. */
   readonly connections: RedisConnections | null
@@ -81,6 +85,7 @@ async function startRedis({ config, env, log, metrics, lifecycle }: StoreParts):
         limits: mailboxLimits(config),
         uplinkLimits: uplinkLimits(config),
         ordinaryLimits: ordinaryLimits(config),
+        eventLimits: eventLimits(config),
         wait: config.redisWait,
         allowNoAof: config.redisNoAof,
         log,
@@ -88,10 +93,11 @@ async function startRedis({ config, env, log, metrics, lifecycle }: StoreParts):
       }),
     (store) => store.close(),
   )
-  const { mailbox, credentials, uplink, sessions, connections } = opened
+  const { mailbox, credentials, uplink, events, webhooks, sessions, connections } = opened
   metrics.expose([...OUTCOMES.of(counters.outcomes), ...REDIS.of({ counters, state: () => connections.state() })])
   const store = location === null ? '' : describeLocation(location)
-  return { mailbox, credentials, uplink, sessions, connections, described: { store, redisWait: config.redisWait } }
+  const ports = { mailbox, credentials, uplink, events, webhooks, sessions }
+  return { ...ports, connections, described: { store, redisWait: config.redisWait } }
 }
 
 async function startFolder(parts: StoreParts): Promise<{ readonly store: Store; readonly folder: string }> {
@@ -107,16 +113,18 @@ async function startFolder(parts: StoreParts): Promise<{ readonly store: Store; 
         durability: config.durability,
         limits: mailboxLimits(config),
         uplinkLimits: uplinkLimits(config),
+        eventLimits: eventLimits(config),
         clock,
         log,
         counters,
       }),
     (store) => store.close(),
   )
-  const { mailbox, credentials, uplink, sessions } = opened
+  const { mailbox, credentials, uplink, events, webhooks, sessions } = opened
   metrics.expose([...OUTCOMES.of(counters.outcomes), ...LMDB.of({ counters, usage: () => opened.usage() })])
   const described = { folder, durability: config.durability }
-  return { store: { mailbox, credentials, uplink, sessions, connections: null, described }, folder }
+  const ports = { mailbox, credentials, uplink, events, webhooks, sessions }
+  return { store: { ...ports, connections: null, described }, folder }
 }
 
 async function makeFolder(folder: string, where: string): Promise<void> {
@@ -149,6 +157,8 @@ const ordinaryLimits = (config: ServerConfig) => ({
   retainedMax: config.retainedMax,
   retainedMaxBytes: config.retainedMaxBytes,
 })
+
+const eventLimits = (config: ServerConfig): EventLimits => ({ ...DEFAULT_EVENT_LIMITS, maxCount: config.eventsMax })
 
 const uplinkLimits = (config: ServerConfig) => ({
   maxBytes: config.uplinkMax,

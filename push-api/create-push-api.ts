@@ -40,7 +40,9 @@ import { messageRoutes } from './routes/messages.js'
 import { notBuiltRoutes } from './routes/not-built.js'
 import { openapiRoute, registerOpenapi } from './routes/openapi.js'
 import { uplinkRoutes } from './routes/uplink.js'
+import { webhookRoutes } from './routes/webhooks.js'
 import { DEFAULT_TOKEN_SECONDS } from './service/devices.js'
+import type { WebhookContext } from './service/webhooks.js'
 
 export interface PushApiOptions {
   readonly host: string
@@ -52,6 +54,7 @@ export interface PushApiOptions {
   readonly bus: Bus
   readonly credentials: Credentials
   readonly uplink: Pick<Uplink, 'read'>
+  readonly webhooks: WebhookContext
   readonly keyring: Keyring
   /** Ends what ordinary pub/sub keeps of a device that is deleted. Default: nothing is kept. */
   readonly forgetSession?: (device: string) => Promise<void>
@@ -98,7 +101,7 @@ const FOREVER_SECONDS = 100 * 365 * 24 * 3_600
 
 /** The REST interface over a mailbox. */
 export function createPushApi(options: PushApiOptions): PushApi {
-  const { mailbox, bus, credentials, uplink, keyring, tokens, log, clock = systemClock } = options
+  const { mailbox, bus, credentials, uplink, webhooks, keyring, tokens, log, clock = systemClock } = options
   const { trustedProxies = NO_PROXIES } = options
   const limits: ApiLimits = { ...DEFAULT_API_LIMITS, ...options.limits }
   const counters = options.counters ?? new ApiCounters()
@@ -116,6 +119,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
       nodes: new LiveNodes(bus, clock),
       credentials,
       uplink,
+      webhooks,
       tokens,
       revocationSeconds:
         options.clientCertificates === true ? FOREVER_SECONDS : (tokens?.maxTtlSeconds ?? DEFAULT_TOKEN_SECONDS),
@@ -244,7 +248,7 @@ async function build(
     })
   })
   await registerOpenapi(app, version)
-  const plugins = [messageRoutes, deviceRoutes, inboxRoutes, keyRoutes, uplinkRoutes, notBuiltRoutes]
+  const plugins = [messageRoutes, deviceRoutes, inboxRoutes, keyRoutes, uplinkRoutes, webhookRoutes, notBuiltRoutes]
   for (const routes of plugins) {
     await app.register((scope, _options, done) => {
       routes(scope, context)

@@ -26,6 +26,11 @@ export const FIELD_LIMITS = {
   peekMaxBytes: 4 * 1024 * 1024,
   /** Characters of the `after` and `epoch` query parameters. */
   cursorMax: 512,
+  /** Characters of a webhook's URL, and of its secret. */
+  urlMax: 2048,
+  webhookSecretMax: 128,
+  /** Seconds: a week. */
+  previousSecretTtlMax: 604_800,
   /** Characters of an API key's name; at least 1. */
   keyNameMax: 128,
 } as const

@@ -12,7 +12,7 @@ import type { SourceText } from './source-text.js'
 import { hasAtMost, hasLoneSurrogate, isJsonObject, isPrintableAscii, quoteName } from './text-rules.js'
 
 /** Fields of the design that this version does not have: refused by name, never ignored. */
-export const LATER_FIELDS: ReadonlySet<string> = new Set(['deliverAt', 'collapseKey', 'producer', 'receipt'])
+export const LATER_FIELDS: ReadonlySet<string> = new Set(['deliverAt', 'collapseKey', 'producer'])
 
 /** `single`: the device is in the URL. `batch`: an item of `messages`. `line`: a line of NDJSON. */
 export type Place = 'single' | 'batch' | 'line'
@@ -34,6 +34,7 @@ export class MessageReader {
   #dedupId: string | null = null
   #ttl: number | null = null
   #priority: Priority = 'normal'
+  #receipt = false
 
   /** `traceparent`: of the request; a message may have its own. */
   constructor(place: Place, payloadMax: number, traceparent: string | null = null) {
@@ -60,6 +61,7 @@ export class MessageReader {
       dedupId,
       ttl: this.#ttl,
       priority: this.#priority,
+      receipt: this.#receipt,
     }
   }
 
@@ -72,6 +74,7 @@ export class MessageReader {
     this.#dedupId = null
     this.#ttl = null
     this.#priority = 'normal'
+    this.#receipt = false
     let contentType: string | null = null
     let defaultType: string | null = null
 
@@ -111,6 +114,11 @@ export class MessageReader {
         case 'priority': {
           if (value !== 'high' && value !== 'normal') return this.#wrong(index, key, '"high" or "normal" is expected')
           this.#priority = value
+          break
+        }
+        case 'receipt': {
+          if (typeof value !== 'boolean') return this.#wrong(index, key, 'true or false is expected')
+          this.#receipt = value
           break
         }
         case 'contentType': {

@@ -13,6 +13,7 @@ import { REDIS } from './redis.js'
 import { KEY_SET, SECURITY, TLS } from './security.js'
 import { LMDB, OUTCOMES, STORE } from './store.js'
 import { UPLINK } from './uplink.js'
+import { WEBHOOKS } from './webhooks.js'
 import { WORKERS } from './workers.js'
 
 export interface MetricSection {
@@ -28,6 +29,7 @@ export const METRIC_TABLE: readonly MetricSection[] = [
   DELIVERY,
   MQTT,
   UPLINK,
+  WEBHOOKS,
   PUBSUB,
   STORE,
   LMDB,

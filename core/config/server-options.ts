@@ -226,6 +226,21 @@ export const SERVER_OPTIONS = {
     type: size({ min: 128 * 1024, max: 1024 * GIB }),
     doc: 'Most bytes of uplink that one device may store within `--uplink-retention`; half of them may come at once. Not set: a quarter of `--uplink-max`',
   }),
+  eventsMax: option<number>({
+    type: count({ min: 1_000, max: 100_000_000 }),
+    default: 1_000_000,
+    doc: 'Most events (of messages with a receipt, expired and dropped ones, devices that messages wait for) that are kept for webhooks, for two days. Of more the oldest are dropped, which is counted',
+  }),
+  webhookNetworks: optional<readonly string[]>({
+    type: list({ placeholder: 'ADDRESSES', expected: TRUSTED_PROXIES_RULE, parse: proxyRange }),
+    repeatable: true,
+    doc: 'Addresses that webhooks may be sent to although they are not public: a comma list of addresses and ranges. Whoever has an API key with the scope `admin` can make this server post to them',
+  }),
+  webhookHttp: option<boolean>({
+    type: toggle(),
+    default: false,
+    doc: 'Webhooks may have plain http URLs: whoever is on the way can read and change the events, though not sign others',
+  }),
   sessionQueueMax: option<number>({
     type: count({ min: 1, max: 30_000 }),
     default: 1_000,

@@ -3,7 +3,9 @@
 import type { KeptSecret, Webhook } from '../ports/webhook-store.js'
 import { EVENT_TYPES, type EventType } from './event.js'
 
+/** The next version may add fields to what it writes, and is read. */
 const FORMAT = 1
+const NEWEST_FORMAT = FORMAT + 1
 
 export function encodeWebhook({ id, url, events, enabled, secrets, createdAt, updatedAt }: Webhook): string {
   return JSON.stringify({ format: FORMAT, id, url, events, enabled, secrets, createdAt, updatedAt })
@@ -15,7 +17,8 @@ const isEventType = (value: unknown): value is EventType => EVENT_TYPES.some((ty
 export function decodeWebhook(text: string): Webhook {
   const fields = fieldsOf(JSON.parse(text))
   const format = fields.get('format')
-  if (format !== FORMAT) throw new RangeError(`a webhook has the unknown format ${String(format)}`)
+  if (typeof format !== 'number' || format < 1 || format > NEWEST_FORMAT)
+    throw new RangeError(`a webhook has the unknown format ${String(format)}`)
   const [id, url] = ['id', 'url'].map((name) => fields.get(name))
   const [createdAt, updatedAt] = ['createdAt', 'updatedAt'].map((name) => fields.get(name))
   const events = fields.get('events')

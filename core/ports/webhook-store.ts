@@ -61,8 +61,11 @@ export interface Lease {
  * - Rejects with `StoreUnavailable` or `OutcomeUnknown`, after `close` always.
  */
 export interface WebhookStore {
-  /** Makes or replaces it. `cursors`: where a new one begins; those of one that is there stay. */
-  put(webhook: Webhook, cursors: ReadonlyMap<string, string>): Promise<void>
+  /**
+   * Makes it (`was` null) or replaces `was`, which must be as it is stored. False: something else is stored, and nothing was
+   * changed. `cursors`: where reading begins in logs that it did not have before; the others stay.
+   */
+  put(webhook: Webhook, was: Webhook | null, cursors: ReadonlyMap<string, string>): Promise<boolean>
   get(id: string): Promise<Webhook | null>
   /** In order of id. */
   list(): Promise<readonly Webhook[]>

@@ -9,7 +9,6 @@ export const CALLS_NOT_BUILT: ReadonlyArray<readonly [methods: HTTPMethods[], ur
   [['PUT', 'DELETE', 'GET'], '/v1/groups/:group/members/:id'],
   [['GET', 'DELETE'], '/v1/scheduled/:id'],
   [['GET'], '/v1/events'],
-  [['PUT', 'GET', 'DELETE'], '/v1/webhooks/:id'],
 ]
 
 /** Answers them `not_supported`, before their bodies are looked at, and keeps them out of the OpenAPI document. */

@@ -15,7 +15,7 @@ export async function registerOpenapi(app: FastifyInstance, version: string): Pr
         version,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      tags: [{ name: 'messages' }, { name: 'devices' }, { name: 'keys' }, { name: 'uplink' }],
+      tags: [{ name: 'messages' }, { name: 'devices' }, { name: 'keys' }, { name: 'uplink' }, { name: 'webhooks' }],
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'An API key' } } },
       security: [{ apiKey: [] }],
     },

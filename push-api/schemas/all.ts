@@ -3,6 +3,7 @@ import { CANCELLED, DEVICE, DEVICES, MESSAGE_STATE, PENDING_MESSAGE, PENDING_MES
 import { KEY, KEYS, NEW_KEY } from './key.js'
 import { ACCEPTED, BATCH, BATCH_ITEM, BATCH_RESULT, BATCH_RESULTS, MESSAGE } from './message.js'
 import { UPLINK, UPLINKS } from './uplink.js'
+import { PUT_WEBHOOK, WEBHOOK, WEBHOOKS } from './webhook.js'
 
 /** The schemas with a name: `components.schemas` of the OpenAPI document. */
 export const NAMED_SCHEMAS: readonly Schema[] = [
@@ -25,4 +26,7 @@ export const NAMED_SCHEMAS: readonly Schema[] = [
   KEYS,
   UPLINK,
   UPLINKS,
+  WEBHOOK,
+  PUT_WEBHOOK,
+  WEBHOOKS,
 ]

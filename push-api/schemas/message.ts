@@ -44,6 +44,11 @@ const FIELDS: Readonly<Record<string, Schema>> = {
     default: 'normal',
     description: 'How soon acknowledgements go; never changes the order',
   },
+  receipt: {
+    type: 'boolean',
+    default: false,
+    description: 'The event `message.handled` is recorded when the device has handled it; see webhooks',
+  },
   attributes: {
     type: 'object',
     maxProperties: FIELD_LIMITS.attributesMax,

@@ -11,6 +11,7 @@ import type { AnswerDeadlines } from '../answer-deadlines.js'
 import type { ApiCounters } from '../counters.js'
 import type { ApiLimits } from '../limits.js'
 import type { AppendQueue } from '../overload.js'
+import type { WebhookContext } from './webhooks.js'
 
 /** What the service works with. Nothing here knows of HTTP. */
 export interface ServiceContext {
@@ -19,6 +20,7 @@ export interface ServiceContext {
   readonly nodes: Pick<LiveNodes, 'look'>
   readonly credentials: Credentials
   readonly uplink: Pick<Uplink, 'read'>
+  readonly webhooks: WebhookContext
   readonly keyring: Pick<Keyring, 'forget'>
   /** Ends what ordinary pub/sub keeps of a device. Rejects with StoreUnavailable. */
   readonly forgetSession: (device: string) => Promise<void>

@@ -30,11 +30,14 @@ export function webhookStoreConformance(t: Test, factory: EventStoreFactory): vo
   t.test('webhooks: what is put is there, in order of id, also after a start', async (t) => {
     const store = await openStore(t, factory)
     t.equal(await store.webhooks.get('b'), null)
-    await store.webhooks.put(webhook('b'), START)
-    await store.webhooks.put(webhook('a'), START)
-    await store.webhooks.put(webhook('c'), START)
+    t.equal(await store.webhooks.put(webhook('b'), null, START), true)
+    await store.webhooks.put(webhook('a'), null, START)
+    await store.webhooks.put(webhook('c'), null, START)
     const changed = webhook('b', { enabled: false, url: 'https://example.org/other', secrets: [] })
-    await store.webhooks.put(changed, START)
+    t.equal(await store.webhooks.put(changed, null, START), false, 'it is there')
+    t.equal(await store.webhooks.put(changed, changed, START), false, 'it is another')
+    t.equal(await store.webhooks.put(webhook('d'), webhook('d'), START), false, 'it is not there')
+    t.equal(await store.webhooks.put(changed, webhook('b'), START), true)
     await store.reopen()
     t.strictSame(await store.webhooks.list(), [webhook('a'), changed, webhook('c')])
     t.strictSame(await store.webhooks.get('b'), changed)
@@ -48,7 +51,7 @@ export function webhookStoreConformance(t: Test, factory: EventStoreFactory): vo
 
   t.test('webhooks: progress is kept, and a change of the webhook leaves it alone', async (t) => {
     const store = await openStore(t, factory)
-    await store.webhooks.put(webhook('a'), START)
+    await store.webhooks.put(webhook('a'), null, START)
     const first = await store.webhooks.acquire('a', 'n1', TTL)
     t.strictSame(first?.progress, { cursors: START, parked: [] })
     const token = first?.token ?? 0
@@ -72,7 +75,7 @@ export function webhookStoreConformance(t: Test, factory: EventStoreFactory): vo
       true,
     )
     await store.webhooks.release('a', token)
-    await store.webhooks.put(webhook('a', { enabled: false }), new Map([['events', 'later']]))
+    await store.webhooks.put(webhook('a', { enabled: false }), webhook('a'), new Map([['other', 'o1']]))
     await store.reopen()
     const again = await store.webhooks.acquire('a', 'n2', TTL)
     t.strictSame(
@@ -80,6 +83,7 @@ export function webhookStoreConformance(t: Test, factory: EventStoreFactory): vo
       new Map([
         ['events', 'e9'],
         ['uplink', 'u1'],
+        ['other', 'o1'],
       ]),
     )
     t.strictSame(again?.progress.parked, [
@@ -91,7 +95,7 @@ export function webhookStoreConformance(t: Test, factory: EventStoreFactory): vo
   t.test('webhooks: one node has the lease, and an old token changes nothing', async (t) => {
     const { webhooks } = await openStore(t, factory)
     t.equal(await webhooks.acquire('a', 'n1', TTL), null, 'there is no such webhook')
-    await webhooks.put(webhook('a'), START)
+    await webhooks.put(webhook('a'), null, START)
     const first = await webhooks.acquire('a', 'n1', TTL)
     t.equal(await webhooks.acquire('a', 'n2', TTL), null)
     const second = await webhooks.acquire('a', 'n1', TTL)
@@ -111,7 +115,7 @@ export function webhookStoreConformance(t: Test, factory: EventStoreFactory): vo
   t.test('webhooks: a lease ends with its time, unless it is kept', needs(factory.supports.clock), async (t) => {
     const clock = new FakeClock()
     const { webhooks } = await openStore(t, factory, { clock })
-    await webhooks.put(webhook('a'), START)
+    await webhooks.put(webhook('a'), null, START)
     const first = await webhooks.acquire('a', 'n1', TTL)
     clock.advance(TTL - 1)
     t.equal(await webhooks.commit('a', first?.token ?? 0, NOTHING, TTL), true)
@@ -125,12 +129,12 @@ export function webhookStoreConformance(t: Test, factory: EventStoreFactory): vo
 
   t.test('webhooks: a removed one takes progress and lease along', async (t) => {
     const { webhooks } = await openStore(t, factory)
-    await webhooks.put(webhook('a'), START)
+    await webhooks.put(webhook('a'), null, START)
     const first = await webhooks.acquire('a', 'n1', TTL)
     await webhooks.commit('a', first?.token ?? 0, { ...NOTHING, park: [{ key: 'k', value: 'v' }] }, TTL)
     await webhooks.remove('a')
     t.equal(await webhooks.commit('a', first?.token ?? 0, NOTHING, TTL), false)
-    await webhooks.put(webhook('a'), new Map([['events', 'anew']]))
+    await webhooks.put(webhook('a'), null, new Map([['events', 'anew']]))
     const second = await webhooks.acquire('a', 'n2', TTL)
     t.strictSame(second?.progress, { cursors: new Map([['events', 'anew']]), parked: [] })
     t.ok((second?.token ?? 0) > (first?.token ?? 0))
@@ -140,7 +144,7 @@ export function webhookStoreConformance(t: Test, factory: EventStoreFactory): vo
   t.test('webhooks: one id is not the beginning of another', async (t) => {
     const { webhooks } = await openStore(t, factory)
     for (const id of ['a', 'a-b', 'ab']) {
-      await webhooks.put(webhook(id), START)
+      await webhooks.put(webhook(id), null, START)
       const lease = await webhooks.acquire(id, 'n', TTL)
       await webhooks.commit(id, lease?.token ?? 0, { ...NOTHING, park: [{ key: id, value: id }] }, TTL)
     }

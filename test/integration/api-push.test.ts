@@ -111,7 +111,7 @@ void tap.test('push: every malformed field is refused with its path and what wou
     ['{"payload":"x","deliverAt":"2030-01-01T00:00:00Z"}', 'not_supported', /^deliverAt:/],
     ['{"payload":"x","collapseKey":"k"}', 'not_supported', /^collapseKey:/],
     ['{"payload":"x","producer":{"id":"p","seq":1}}', 'not_supported', /^producer:/],
-    ['{"payload":"x","receipt":true}', 'not_supported', /^receipt:/],
+    ['{"payload":"x","receipt":1}', 'bad_request', /^receipt: true or false/],
     ['{"payload":"x","ttl":-1}', 'bad_request', /^ttl: an integer of 1 to 31536000/],
     ['{"payload":"x","ttl":0}', 'bad_request', /^ttl:/],
     ['{"payload":"x","ttl":1.5}', 'bad_request', /^ttl:/],

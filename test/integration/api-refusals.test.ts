@@ -209,6 +209,7 @@ void tap.test('start: a port in use is told as such', async (t) => {
     bus: createLocalBus(),
     credentials: running.credentials,
     uplink: running.uplink,
+    webhooks: running.webhooks,
     keyring: createKeyring({ credentials: running.credentials }),
     tokens: null,
     log: createLogger({ level: 'silent' }),

@@ -1,5 +1,7 @@
 import t from 'tap'
 import { credentialsConformance } from '../conformance/credentials.js'
+import { eventLogConformance } from '../conformance/event-log/index.js'
+import { webhookStoreConformance } from '../conformance/webhook-store.js'
 import { mailboxConformance } from '../conformance/mailbox/index.js'
 import { modelConformance } from '../conformance/model/index.js'
 import { sharedSessionsConformance } from '../conformance/shared-sessions.js'
@@ -12,4 +14,6 @@ onRedisCluster(t, (factory) => {
   uplinkConformance(t, factory)
   sharedSessionsConformance(t, factory)
   modelConformance(t, factory)
+  eventLogConformance(t, factory)
+  webhookStoreConformance(t, factory)
 })

@@ -67,6 +67,7 @@ const FIELDS: Record<string, fc.Arbitrary<unknown>> = {
     ),
   ),
   priority: mostly(fc.constantFrom('normal', 'high', 'low')),
+  receipt: mostly(fc.constantFrom(true, false, 'true')),
   attributes: mostly(attributes),
   device: mostly(device),
   devices: mostly(
@@ -156,9 +157,16 @@ void tap.test('message reader: a reader keeps nothing of the message before', (t
     const json = JSON.stringify(value)
     return reader.read(JSON.parse(json), 0, new SourceText(json, 'item'))
   }
-  const full = { payload: { a: 1 }, ttl: 5, priority: 'high', dedupId: 'k', attributes: { a: 'b' }, contentType: 'x/y' }
-  t.equal(read({ devices: ['a', 'b'], ...full }), null)
-  t.match(reader.messageFor('a', 'k'), { ttl: 5, priority: 'high', contentType: 'x/y', attributes: [['a', 'b']] })
+  const full = { payload: { a: 1 }, ttl: 5, priority: 'high', dedupId: 'k', receipt: true }
+  const rest = { attributes: { a: 'b' }, contentType: 'x/y' }
+  t.equal(read({ devices: ['a', 'b'], ...full, ...rest }), null)
+  t.match(reader.messageFor('a', 'k'), {
+    ttl: 5,
+    priority: 'high',
+    receipt: true,
+    contentType: 'x/y',
+    attributes: [['a', 'b']],
+  })
   t.equal(read({ device: 'c', payload: 'text' }), null)
   t.equal(reader.devices, null)
   t.strictSame(reader.messageFor('c', reader.dedupId), {
@@ -169,6 +177,7 @@ void tap.test('message reader: a reader keeps nothing of the message before', (t
     dedupId: null,
     ttl: null,
     priority: 'normal',
+    receipt: false,
   })
   t.end()
 })

@@ -38,14 +38,17 @@ export class LmdbWebhooks implements WebhookStore {
     this.#engine = engine
   }
 
-  put(webhook: Webhook, cursors: ReadonlyMap<string, string>): Promise<void> {
+  put(webhook: Webhook, was: Webhook | null, cursors: ReadonlyMap<string, string>): Promise<boolean> {
     return this.#inTurn(async () => {
       const { webhooks } = this.#engine.tables
-      const isNew = webhooks.get(webhookKey(webhook.id)) === undefined
+      const stored = webhooks.get(webhookKey(webhook.id))?.toString('utf8') ?? null
+      if (stored !== (was === null ? null : encodeWebhook(was))) return false
+      const all = new Map([...decodeCursors(webhooks.get(cursorsKey(webhook.id))), ...cursors])
       await this.#write(() => {
         void webhooks.put(webhookKey(webhook.id), Buffer.from(encodeWebhook(webhook)))
-        if (isNew) void webhooks.put(cursorsKey(webhook.id), encodeCursors(cursors))
+        void webhooks.put(cursorsKey(webhook.id), encodeCursors(all))
       })
+      return true
     })
   }
 

@@ -221,6 +221,19 @@ export class RedisConnections {
     return new Redis({ ...commonOptions(this.#location, () => null), host, port })
   }
 
+  /** The slots of a Cluster by the master that has them, as far as is known; a server by itself has none. */
+  slotsByMaster(): ReadonlyArray<readonly number[]> {
+    if (this.#client instanceof Redis) return []
+    const byMaster = new Map<string, number[]>()
+    for (const [slot, [address] = []] of this.#client.slots.entries()) {
+      if (address === undefined) continue
+      const known = byMaster.get(address)
+      if (known === undefined) byMaster.set(address, [slot])
+      else known.push(slot)
+    }
+    return [...byMaster.values()]
+  }
+
   /** Of the URL; a cluster has one. */
   get database(): number {
     return this.#location.kind === 'cluster' ? 0 : this.#location.db

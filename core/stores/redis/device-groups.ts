@@ -55,6 +55,8 @@ export async function runGroup(
     keys.push(...deviceKeys(device))
     length += 4 + bytes
   }
+  // The devices of a group write their events to one place.
+  keys.push(context.eventsKey(group[0]?.device ?? ''))
   const data = Buffer.allocUnsafe(length)
   let at = 0
   for (const part of group) {

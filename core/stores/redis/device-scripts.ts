@@ -3,6 +3,7 @@
 import type { Clock } from '../../clock.js'
 import type { MailboxLimits } from '../../ports/mailbox.js'
 import { DEFAULT_SHARED_LIMITS, type SharedLimits } from '../../ports/shared-sessions.js'
+import { DEFAULT_EVENT_LIMITS, type EventLimits } from '../../ports/event-log.js'
 import { UPLINK_DEDUP_MS, type UplinkLimits } from '../../ports/uplink.js'
 import type { Argument, RedisConnections } from './connections.js'
 import { FORMAT, NEWEST_FORMAT } from './formats.js'
@@ -10,10 +11,15 @@ import { deviceKeys } from './keys.js'
 import { explainFailure, explainUnanswered } from './redis-errors.js'
 import type { ScriptName, Scripts, ScriptSettings } from './script-loader.js'
 
+/** Events that a slot of a Cluster keeps at most while nobody brings them to the log. */
+const OUTBOX_MAX = 10_000
+
 export function scriptSettings(
   limits: MailboxLimits,
   uplink: UplinkLimits,
   ordinary: SharedLimits = DEFAULT_SHARED_LIMITS,
+  events: EventLimits = DEFAULT_EVENT_LIMITS,
+  cluster = false,
 ): ScriptSettings {
   return {
     inboxMax: limits.inboxMax,
@@ -33,6 +39,9 @@ export function scriptSettings(
     ordinaryRetainedMaxBytes: ordinary.retainedMaxBytes,
     ordinaryNodeMaxBytes: ordinary.nodeMaxBytes,
     ordinaryLeaseMs: ordinary.leaseMs,
+    eventsMax: events.maxCount,
+    outboxMax: cluster ? OUTBOX_MAX : 0,
+    eventsRetentionMs: events.retentionSeconds * 1000,
   }
 }
 
@@ -41,7 +50,14 @@ export interface StoreContext {
   readonly scripts: Scripts
   /** Null: the server's own, as it must be where more than one node writes. */
   readonly clock: Clock | null
+  /** Where the events of a device are written. */
+  readonly eventsKey: (device: string) => string
 }
+
+const allKeys = ({ eventsKey }: StoreContext, device: string): readonly string[] => [
+  ...deviceKeys(device),
+  eventsKey(device),
+]
 
 /** The argument of lua/lib/clock.lua. */
 export const timeArgument = ({ clock }: StoreContext): string => (clock === null ? '' : String(clock.now()))
@@ -70,7 +86,7 @@ export function rawChange(
   const { connections, scripts } = context
   return connections.run({
     script: scripts(name),
-    keys: deviceKeys(device),
+    keys: allKeys(context, device),
     args: [timeArgument(context), ...args],
     durable: true,
   })
@@ -128,7 +144,7 @@ export async function look(
   try {
     return await connections.run({
       script: scripts(name),
-      keys: deviceKeys(device),
+      keys: allKeys(context, device),
       args: [timeArgument(context), ...args],
       durable: false,
     })

@@ -54,6 +54,26 @@ export const UPLINK_STATE_KEY = 'pr-uplink:{log}:state'
 export const uplinkDedupKey = (hash: string): string => `pr-uplink:{log}:i:${hash}`
 
 /**
+ * The log of events, and beside it all of webhooks. On a server by itself the scripts of devices write into it; in a Cluster they
+ * write into a stream of their own slot (see `eventOutboxKey`), from where it is brought here.
+ */
+export const EVENTS_KEY = 'pr-events:{log}'
+/** Events of the devices of a slot that are not in the log yet. `tag`: see `slotTags`. Only in a Cluster. */
+export const eventOutboxKey = (tag: string): string => `pr-events:{${tag}}:o`
+/** Who brings them there, and what was brought last: hash slot → ids. */
+export const EVENT_RELAY_KEYS = { lease: 'pr-events:{log}:relay', brought: 'pr-events:{log}:brought' } as const
+/** Hash: id → webhook. */
+export const WEBHOOKS_KEY = 'pr-webhooks:{log}'
+/** The last token that a lease got. */
+export const WEBHOOK_TOKENS_KEY = 'pr-webhooks:{log}:tokens'
+/** Of one webhook: hash log → cursor, hash key → parked event, hash of the lease. */
+export const webhookKeys = (id: string): readonly [cursors: string, parked: string, lease: string] => [
+  `pr-webhook:{log}:c:${id}`,
+  `pr-webhook:{log}:p:${id}`,
+  `pr-webhook:{log}:l:${id}`,
+]
+
+/**
  * Ordinary pub/sub of many nodes: the prefix of all its keys, which lua/lib/ordinary.lua names. One slot, because a publish is one
  * step over many sessions. `pr-pubsub:{s}:` and
  *   tree                 hash: path of levels → how many filters lead through it

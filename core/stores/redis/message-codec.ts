@@ -10,6 +10,8 @@ const HEAD = 23
 const HIGH = 1
 const DEDUP_ID = 2
 const ATTRIBUTES = 4
+/** The scripts know it, too. */
+const RECEIPT = 8
 
 type Body = Omit<NewMessage, 'device' | 'ttl'>
 
@@ -25,12 +27,15 @@ export function bodyLength({ dedupId, contentType, attributes, payload }: Body):
 
 /** Writes at `start`; answers where it ends. */
 export function writeBody(
-  { dedupId, contentType, attributes, payload, priority }: Body,
+  { dedupId, contentType, attributes, payload, priority, receipt }: Body,
   out: Buffer,
   start: number,
 ): number {
   let at = out.writeUInt8(
-    (priority === 'high' ? HIGH : 0) | (dedupId === null ? 0 : DEDUP_ID) | (attributes === null ? 0 : ATTRIBUTES),
+    (priority === 'high' ? HIGH : 0) |
+      (dedupId === null ? 0 : DEDUP_ID) |
+      (attributes === null ? 0 : ATTRIBUTES) |
+      (receipt === true ? RECEIPT : 0),
     start,
   )
   if (dedupId !== null) at = writeText(dedupId, out, at)
@@ -89,5 +94,6 @@ export function decodeBody(entry: Buffer, seq: number, storedAt: number, expires
     contentType,
     attributes,
     payload: entry.subarray(at),
+    ...((flags & RECEIPT) === 0 ? {} : { receipt: true }),
   }
 }

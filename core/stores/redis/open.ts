@@ -2,22 +2,28 @@ import { type Clock, systemClock } from '../../clock.js'
 import { StartupError } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import type { Credentials } from '../../ports/credentials.js'
+import { DEFAULT_EVENT_LIMITS, type EventLimits, type EventLog } from '../../ports/event-log.js'
 import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
 import { DEFAULT_SHARED_LIMITS, type SharedLimits, type SharedSessions } from '../../ports/shared-sessions.js'
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
+import type { WebhookStore } from '../../ports/webhook-store.js'
 import { RedisConnections } from './connections.js'
 import { scriptSettings, type StoreContext } from './device-scripts.js'
 import { FORMAT, NEWEST_FORMAT } from './formats.js'
-import { META_KEY } from './keys.js'
+import { deviceRecordKey, eventOutboxKey, EVENTS_KEY, META_KEY } from './keys.js'
 import { describeLocation, parseRedisUrl, REDIS_URL_RULE } from '../../config/redis-location.js'
 import { RedisCredentials } from './redis-credentials.js'
+import { RedisEventRelay } from './redis-event-relay.js'
+import { RedisEvents } from './redis-events.js'
 import { RedisMailbox } from './redis-mailbox.js'
 import { RedisSharedSessions } from './ordinary/shared-sessions.js'
 import { RedisUplink } from './redis-uplink.js'
 import { RedisCounters } from '../../metrics/redis-counters.js'
+import { RedisWebhooks } from './redis-webhooks.js'
 import { textOf } from './reply.js'
 import { loadScripts } from './script-loader.js'
 import { watchServers } from './server-watch.js'
+import { slotOf, slotTags } from './slot.js'
 
 export interface RedisStoreOptions {
   /** See core/config/redis-location.ts. May hold a password: never logged. */
@@ -25,6 +31,7 @@ export interface RedisStoreOptions {
   readonly limits: MailboxLimits
   readonly uplinkLimits?: Partial<UplinkLimits>
   readonly ordinaryLimits?: Partial<SharedLimits>
+  readonly eventLimits?: Partial<EventLimits>
   /** A change is answered when so many replicas have it, too; 0: not asked. */
   readonly wait?: number
   /** Take a server without an append-only file. */
@@ -40,6 +47,8 @@ export interface RedisStore {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
+  readonly events: EventLog
+  readonly webhooks: WebhookStore
   /** Ordinary pub/sub of all nodes. */
   readonly sessions: SharedSessions
   /** Shared with the bus. */
@@ -58,8 +67,15 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
   if (location === null) throw new StartupError(`the URL of the Redis store is not of the form ${REDIS_URL_RULE}`)
   const counters = options.counters ?? new RedisCounters()
   const ordinary = { ...DEFAULT_SHARED_LIMITS, ...options.ordinaryLimits }
+  const tags = location.kind === 'cluster' ? slotTags() : null
   const scripts = loadScripts(
-    scriptSettings(options.limits, { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits }, ordinary),
+    scriptSettings(
+      options.limits,
+      { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits },
+      ordinary,
+      { ...DEFAULT_EVENT_LIMITS, ...options.eventLimits },
+      tags !== null,
+    ),
   )
   const connections = await RedisConnections.open({
     location,
@@ -68,7 +84,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
     allowNoAof: options.allowNoAof ?? false,
     counters,
   })
-  const context: StoreContext = { connections, scripts, clock: options.clock ?? null }
+  const context: StoreContext = { connections, scripts, clock: options.clock ?? null, eventsKey: eventsKeyFor(tags) }
   const uplink = await openParts(context, describeLocation(location), options.log).catch(async (error: unknown) => {
     await connections.close()
     throw error
@@ -76,17 +92,30 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
   const mailbox = new RedisMailbox(context)
   const credentials = new RedisCredentials(context, options.clock ?? systemClock)
   const sessions = new RedisSharedSessions(context, options.log, ordinary.leaseMs)
+  const events = new RedisEvents(context, options.log)
+  const relay = tags === null ? null : new RedisEventRelay(context, options.log, tags)
+  const webhooks = new RedisWebhooks(context)
   const watch = watchServers(connections, counters)
   let closing: Promise<void> | null = null
   const close = async (): Promise<void> => {
     watch.stop()
-    await Promise.all([mailbox.close(), credentials.close(), uplink.close(), sessions.close()])
+    await relay?.close()
+    await Promise.all([
+      mailbox.close(),
+      credentials.close(),
+      uplink.close(),
+      sessions.close(),
+      events.close(),
+      webhooks.close(),
+    ])
     await connections.close()
   }
   return {
     mailbox,
     credentials,
     uplink,
+    events,
+    webhooks,
     sessions,
     connections,
     get generation() {
@@ -94,6 +123,12 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
     },
     close: () => (closing ??= close()),
   }
+}
+
+/** Events are written with the change of the device, so in its slot; without slots into the log itself. */
+function eventsKeyFor(tags: readonly string[] | null): (device: string) => string {
+  if (tags === null) return () => EVENTS_KEY
+  return (device) => eventOutboxKey(tags[slotOf(deviceRecordKey(device))] ?? '')
 }
 
 async function openParts(context: StoreContext, where: string, log: Logger): Promise<RedisUplink> {

@@ -52,15 +52,10 @@ export function makeScript(name: ScriptName, settings: ScriptSettings): Script {
   const lines = SCRIPTS[name].split('\n')
   const flags = lines.map((line) => FLAGS.exec(line)?.[1]).find((found) => found !== undefined)
   if (flags === undefined) throw new RangeError(`the script ${name} says no flags`)
-  const whole = lines.flatMap((line) => {
-    const library = INCLUDE.exec(line)?.[1]
-    if (library === undefined) return line
-    if (!isLibrary(library)) throw new RangeError(`the script ${name} includes ${library}, which is not there`)
-    return LIBRARIES[library].split('\n')
-  })
+  const whole = lines.flatMap((line) => included(name, line))
   // Without the first line Redis would check nothing of the script; with it, it runs a script without flags only with memory left.
   const text = [
-    flags === 'none' ? '#!lua' : `#!lua flags=${flags}`,
+    flags === 'none' ? '#!lua' : `#!lua flags=${flags.replaceAll(' ', '')}`,
     ...putConstantsIn(lines.includes(DECIDES) ? tellingOutcomes(whole) : whole, settings),
   ].join('\n')
   return { name, text, sha: createHash('sha1').update(text).digest('hex') }
@@ -92,6 +87,15 @@ function putConstantsIn(lines: readonly string[], settings: ScriptSettings): rea
 
 function isGroups(value: unknown): value is { readonly setting?: string; readonly name?: string } {
   return typeof value === 'object' && value !== null
+}
+
+/** The line, or those of the library that it names, with what that includes. */
+function included(name: string, line: string): readonly string[] {
+  const library = INCLUDE.exec(line)?.[1]
+  if (library === undefined) return [line]
+  if (!isLibrary(library)) throw new RangeError(`the script ${name} includes ${library}, which is not there`)
+  const lines: readonly string[] = LIBRARIES[library].split('\n')
+  return lines.flatMap((part) => included(name, part))
 }
 
 export function loadScripts(settings: ScriptSettings): Scripts {

@@ -18,6 +18,9 @@ import type { AllowedOrigins } from '../../../core/net/origins.js'
 import { trustedProxies } from '../../../core/net/trusted-proxies.js'
 import type { Certificates } from '../../../core/tls/certificates.js'
 import { ApiCounters } from '../../../push-api/counters.js'
+import { SecretBox } from '../../../core/security/secret-box.js'
+import { reachableAddresses } from '../../../core/net/public-address.js'
+import type { WebhookContext } from '../../../push-api/service/webhooks.js'
 import { createPushApi, type PushApi } from '../../../push-api/create-push-api.js'
 import type { ApiLimits } from '../../../push-api/limits.js'
 
@@ -51,6 +54,7 @@ export interface TestApi {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
+  readonly webhooks: WebhookContext
   readonly tokens: DeviceTokens
   readonly bus: Bus
   readonly counters: ApiCounters
@@ -90,6 +94,16 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
   })
   const { credentials, uplink } = store
   const mailbox = options.wrap?.(store.mailbox) ?? store.mailbox
+  const webhooks: WebhookContext = {
+    store: store.webhooks,
+    events: store.events,
+    uplink,
+    box: new SecretBox([Buffer.alloc(32, 's')]),
+    reachable: reachableAddresses(trustedProxies([])),
+    allowHttp: false,
+    webhooksMax: 3,
+    onChange: () => undefined,
+  }
   const bus = createLocalBus()
   const tokens = createDeviceTokens({
     secrets: [Buffer.alloc(32, 's')],
@@ -104,6 +118,7 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     bus,
     credentials,
     uplink,
+    webhooks,
     keyring: createKeyring({ credentials, operatorKeys: [ADMIN_KEY] }),
     tokens: options.withoutTokens === true ? null : tokens,
     log,
@@ -140,7 +155,7 @@ export async function startApi(t: Test, options: TestApiOptions = {}): Promise<T
     return made.key
   }
 
-  return { url, port, https, api, mailbox, credentials, uplink, tokens, bus, counters, call, key }
+  return { url, port, https, api, mailbox, credentials, uplink, webhooks, tokens, bus, counters, call, key }
 }
 
 /** Asserts that an answer is the problem document of `code`, whole. */

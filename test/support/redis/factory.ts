@@ -4,7 +4,7 @@ import { DEFAULT_MAILBOX_LIMITS } from '../../../core/ports/mailbox.js'
 import { NEWEST_FORMAT } from '../../../core/stores/redis/formats.js'
 import { META_KEY, ORDINARY_ROOT } from '../../../core/stores/redis/keys.js'
 import { openRedisStore } from '../../../core/stores/redis/open.js'
-import type { StoreFactory, StoreHandle, StoreOptions } from '../../conformance/factory.js'
+import type { EventStoreFactory, EventStoreHandle, StoreOptions } from '../../conformance/factory.js'
 import { startCluster } from './cluster.js'
 import { noRedis, type RedisServer, startRedis } from './server.js'
 
@@ -51,7 +51,7 @@ async function threeShards(): Promise<Place> {
   }
 }
 
-type Suites = (factory: StoreFactory) => void
+type Suites = (factory: EventStoreFactory) => void
 
 /** Runs suites against one real server, which ends behind them; without one they are skipped with the reason. */
 export const onRedis = (t: Test, suites: Suites): void => runOn(t, 'redis', oneServer, suites)
@@ -72,11 +72,11 @@ function runOn(t: Test, name: string, start: () => Promise<Place>, suites: Suite
   })
 }
 
-function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
+function redisFactory(name: string, start: () => Promise<Place>): EventStoreFactory {
   return {
     name,
     supports: { clock: true, generation: true, formatVersion: true, claimsKept: true },
-    async open(_t: Test, options: StoreOptions): Promise<StoreHandle> {
+    async open(_t: Test, options: StoreOptions): Promise<EventStoreHandle> {
       const place = await start()
       const url = await place.fresh()
       const openStore = () =>
@@ -85,6 +85,7 @@ function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
           limits: { ...DEFAULT_MAILBOX_LIMITS, ...options.limits },
           ...(options.uplinkLimits === undefined ? {} : { uplinkLimits: options.uplinkLimits }),
           ...(options.sharedLimits === undefined ? {} : { ordinaryLimits: options.sharedLimits }),
+          ...(options.eventLimits === undefined ? {} : { eventLimits: options.eventLimits }),
           log: createLogger({ level: 'silent' }),
           ...(options.clock === undefined ? {} : { clock: options.clock }),
         })
@@ -99,6 +100,12 @@ function redisFactory(name: string, start: () => Promise<Place>): StoreFactory {
         },
         get uplink() {
           return store.uplink
+        },
+        get events() {
+          return store.events
+        },
+        get webhooks() {
+          return store.webhooks
         },
         sessions: null,
         get shared() {

@@ -125,6 +125,8 @@ local function append(r, ttl, size, body)
   r[HEAD], r[HEAD_WEIGHT] = seq, weight
   r[PENDING], r[PENDING_BYTES] = r[PENDING] + 1, r[PENDING_BYTES] + size
   r[USED] = now
+  if wantsReceipt(body, 1) then r[RECEIPTS_UP_TO] = seq end
+  if r[CLAIM] == '' then tellOffline(r) end
   if #entries == MOST then writeEntries(r) end
   return seq
 end

@@ -23,6 +23,7 @@ if r[CLAIM] ~= ARGV[5] then
   if r[CLAIM] ~= '' and r[NODE] ~= ARGV[4] then r[MAYBE_SENT] = r[HEAD] end
   r[NODE], r[CLAIM] = ARGV[4], ARGV[5]
   r[CONNECTED], r[SEEN], r[USED] = now, now, now
+  r[TOLD_OFFLINE] = 0
   -- Late acks of an earlier claim take no exceptions back.
   r[WIRE], r[WIRE_FROM] = r[WIRE] + 1, 0
   changed = true

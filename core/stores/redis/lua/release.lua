@@ -15,6 +15,7 @@ local mine = r[CLAIM] ~= '' and r[CLAIM] == ARGV[2]
 if mine then
   r[NODE], r[CLAIM], r[CONNECTED] = '', '', 0
   r[SEEN], r[USED] = now, now
+  tellOffline(r)
 end
 if mine or changed then saveRecord(r) end
 return mine and 1 or 0

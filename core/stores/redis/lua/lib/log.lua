@@ -1,8 +1,11 @@
 -- The log: a list of the messages cursor + 1 … head, so that the message at `seq` stands at the index seq - cursor - 1.
 -- An entry: u8 format, u48 at, u48 expiresAt (0: never), u48 weight of the log up to it, u32 size, then what the driver knows.
 -- Of one that became an exception only this head is left, so that the others keep their places.
+--@include events
 local ENTRY = '>BI6I6I6I4'
 local ENTRY_HEAD = 23
+-- In the flags behind it (message-codec.ts).
+local RECEIPT = 8
 
 -- at, expiresAt, weight, size
 local function entryHead(raw)
@@ -20,6 +23,29 @@ local function forgetExpiries(r, from, to)
     local seqs = {}
     for seq = first, math.min(first + 999, to) do seqs[#seqs + 1] = seq end
     r[EXPIRIES] = r[EXPIRIES] - redis.call('ZREM', K_EXPIRIES, unpack(seqs))
+  end
+end
+
+-- Where what the driver knows begins: a newer format has additions before it (formats.ts).
+local function bodyAt(raw)
+  if string.byte(raw, 1) == 1 or #raw < ENTRY_HEAD + 4 then return ENTRY_HEAD + 1 end
+  return ENTRY_HEAD + 5 + struct.unpack('>I4', raw, ENTRY_HEAD + 1)
+end
+
+local function wantsReceipt(body, at)
+  local flags = string.byte(body, at)
+  return flags ~= nil and math.floor(flags / RECEIPT) % 2 == 1
+end
+
+-- The messages with a receipt that the cursor passes on its way to `upTo`. Of exceptions only the head is left.
+local function tellHandled(r, upTo)
+  local to = math.min(upTo, r[RECEIPTS_UP_TO])
+  for from = r[CURSOR] + 1, to, 16 do
+    local first = from - r[CURSOR] - 1
+    local raws = redis.call('LRANGE', K_MESSAGES, first, math.min(first + 15, to - r[CURSOR] - 1))
+    for i, raw in ipairs(raws) do
+      if wantsReceipt(raw, bodyAt(raw)) then tell(r, HANDLED_EVENT, from + i - 1, 1) end
+    end
   end
 end
 
@@ -51,6 +77,9 @@ end
 
 -- Makes the waiting message at `seq`, whose entry is `raw`, an exception.
 local function except(r, seq, raw, reason, now)
+  if reason == EXPIRED then tell(r, EXPIRED_EVENT, seq, 1) end
+  if reason == RETENTION then tell(r, RETENTION_EVENT, seq, 1) end
+  if reason == OVERFLOW then tell(r, OVERFLOW_EVENT, seq, 1) end
   local at, expiresAt, weight, size = entryHead(raw)
   local wire = 0
   if r[CLAIM] ~= '' or seq <= r[SENT] then
@@ -85,6 +114,7 @@ local function giveUpAll(r, now)
   end)
   if from <= r[HEAD] then gaps[#gaps + 1] = { from, r[HEAD] } end
   for _, gap in ipairs(gaps) do
+    tell(r, RETENTION_EVENT, gap[1], gap[2] - gap[1] + 1)
     addRange(r, {
       from = gap[1], to = gap[2], reason = RETENTION, at = now, bytes = 0, weight = r[HEAD_WEIGHT], wire = 0,
     }, now)
@@ -155,7 +185,10 @@ local function mergeAck(r, epoch, seq, sentEpoch, sentSeq, receivedEpoch, receiv
   local received = math.max(mark(receivedEpoch, receivedSeq), upTo)
   local sent = math.max(mark(sentEpoch, sentSeq), received)
   local changed = upTo > r[CURSOR] or sent > r[SENT] or received > r[RECEIVED]
-  if upTo > r[CURSOR] then passTo(r, overExceptions(r, upTo)) end
+  if upTo > r[CURSOR] then
+    if r[RECEIPTS_UP_TO] > r[CURSOR] then tellHandled(r, upTo) end
+    passTo(r, overExceptions(r, upTo))
+  end
   if sent > r[SENT] then r[SENT] = sent end
   if received > r[RECEIVED] then r[RECEIVED] = received end
   -- What was on the wire and is acknowledged is handled after all.
