@@ -18,7 +18,7 @@ RUN npm ci --omit=dev --workspace=cli --ignore-scripts --no-audit --no-fund && r
 FROM manifests AS build
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
-RUN npx tsc -b cli sdk/tsconfig.package.json && rm -f cli/dist/.tsbuildinfo && mkdir /data
+RUN npx tsc -b cli sdk/tsconfig.package.json && rm -rf cli/dist/.tsbuildinfo && mkdir /data
 
 FROM ${RUN_BASE}
 ARG VERSION=0.1.0

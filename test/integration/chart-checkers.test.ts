@@ -1,18 +1,19 @@
 // What others say of what the chart renders: kubectl-validate with the schemas of the oldest and the newest Kubernetes that it
 // knows and the definitions of other people's resources, and kube-score.
 
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { runTool, tryRender } from '../support/kubernetes/chart.js'
 import { CASES } from '../support/kubernetes/matrix.js'
-import { CRDS_FOLDER, HELM, KUBE_SCORE, KUBECTL_VALIDATE, noCrds } from '../support/kubernetes/tools.js'
+import { HELM, KUBE_SCORE, KUBECTL_VALIDATE, noSchemas, SCHEMAS_FOLDER } from '../support/kubernetes/tools.js'
 
 t.setTimeout(900_000)
 
-/** The first that the chart is for (`unhealthyPodEvictionPolicy`), and the last whose schemas the tool has. */
-const VERSIONS = ['1.27', '1.30'] as const
+/** The first that the chart is for (`unhealthyPodEvictionPolicy`), the last whose schemas the tool has in itself, and the newest. */
+const VERSIONS = ['1.27', '1.30', '1.36'] as const
 
 /** A folder with a file for each case. */
 async function renderedCases(t: Test): Promise<ReadonlyMap<string, string>> {
@@ -30,12 +31,17 @@ async function renderedCases(t: Test): Promise<ReadonlyMap<string, string>> {
   return files
 }
 
-const validate = (version: string, files: readonly string[]): ReturnType<typeof runTool> =>
-  runTool(KUBECTL_VALIDATE.command, ['--version', version, '--local-crds', CRDS_FOLDER, '--output', 'json', ...files])
+function validate(version: string, files: readonly string[]): ReturnType<typeof runTool> {
+  const own = join(SCHEMAS_FOLDER, `kubernetes-${version}`)
+  // Schemas of a folder count before those of the version that is named beside it.
+  const which = existsSync(own) ? ['--version', '1.30', '--local-schemas', own] : ['--version', version]
+  const crds = ['--local-crds', join(SCHEMAS_FOLDER, 'crds')]
+  return runTool(KUBECTL_VALIDATE.command, [...which, ...crds, '--output', 'json', ...files])
+}
 
 void t.test(
   'chart checkers: every document is valid for the oldest and the newest Kubernetes',
-  { skip: HELM.missing || KUBECTL_VALIDATE.missing || noCrds },
+  { skip: HELM.missing || KUBECTL_VALIDATE.missing || noSchemas },
   async (t) => {
     const files = await renderedCases(t)
     for (const version of VERSIONS) {
@@ -55,7 +61,7 @@ void t.test(
 
 void t.test(
   'chart checkers: the validator finds what is wrong, also in other people’s resources',
-  { skip: HELM.missing || KUBECTL_VALIDATE.missing || noCrds },
+  { skip: HELM.missing || KUBECTL_VALIDATE.missing || noSchemas },
   async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'postrider-chart-'))
     t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -71,7 +77,7 @@ void t.test(
     for (const [what, text] of Object.entries(wrong)) {
       const file = join(folder, 'wrong.yaml')
       await writeFile(file, text)
-      t.match(await validate(VERSIONS[1], [file]), { ok: false }, what)
+      for (const version of VERSIONS) t.match(await validate(version, [file]), { ok: false }, `${what}, ${version}`)
     }
   },
 )

@@ -7,6 +7,7 @@ import {
   array,
   at,
   CHART,
+  entries,
   environmentOf,
   type Json,
   manifest,
@@ -24,8 +25,6 @@ import { HELM } from '../support/kubernetes/tools.js'
 t.setTimeout(600_000)
 const skip = HELM.missing
 
-const entries = (content: Json): ReadonlyArray<[string, unknown]> =>
-  typeof content === 'object' && content !== null ? Object.entries(content) : []
 const json = (content: Json): string => JSON.stringify(content)
 
 const rendered = new Map<string, Promise<readonly Manifest[]>>()

@@ -101,7 +101,9 @@ await tap.test('repository: relative links in Markdown lead somewhere', async (t
 })
 
 await tap.test('repository: the scripts that are run are executable', async (t) => {
-  const scripts = files.filter((path) => path === '.ci/run' || path.startsWith('cli/bin/'))
+  const scripts = files.filter(
+    (path) => path === '.ci/run' || path === '.ci/chart-tools' || path.startsWith('cli/bin/'),
+  )
   t.ok(scripts.map((path) => basename(path)).includes('run'), '.ci/run is there')
   for (const path of scripts) {
     t.ok(readRepositoryFile(path).startsWith('#!/usr/bin/env '), `${path} names its interpreter`)

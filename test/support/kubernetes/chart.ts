@@ -95,6 +95,12 @@ export function array(content: Json, path: string): readonly Json[] {
   return Array.isArray(found) ? found : []
 }
 
+/** The keys and values at a place; none where there is no object. */
+export function entries(content: Json, path?: string): ReadonlyArray<readonly [string, unknown]> {
+  const found = path === undefined ? content : at(content, path)
+  return typeof found === 'object' && found !== null ? Object.entries(found) : []
+}
+
 /** A manifest's pod, with its labels; null: it has none. */
 export function podOf({ kind, content }: Manifest): { readonly spec: Json; readonly labels: Json } | null {
   if (kind === 'Pod') return { spec: at(content, 'spec'), labels: at(content, 'metadata.labels') }

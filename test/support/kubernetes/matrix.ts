@@ -111,7 +111,16 @@ const POD = {
   annotations: { a: 'b' },
   nodeSelector: { pool: 'push' },
   tolerations: [{ key: 'push', operator: 'Exists' }],
-  affinity: { nodeAffinity: {} },
+  affinity: {
+    podAntiAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: [
+        {
+          topologyKey: 'kubernetes.io/hostname',
+          labelSelector: { matchLabels: { 'app.kubernetes.io/instance': 'postrider' } },
+        },
+      ],
+    },
+  },
   topologySpreadConstraints: [
     {
       maxSkew: 2,

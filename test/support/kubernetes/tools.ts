@@ -12,7 +12,7 @@ export interface Tool {
 function tool(variable: string, name: string, args: readonly string[], build: string): Tool {
   const command = process.env[variable] ?? name
   const { error } = spawnSync(command, args, { stdio: 'ignore' })
-  const missing = `${name} is not there: put it on PATH, or its path in ${variable} (go install ${build})`
+  const missing = `${name} is not there: put it on PATH, or its path in ${variable} (.ci/chart-tools <folder>, or go install ${build})`
   return { command, missing: error === undefined ? false : missing }
 }
 
@@ -30,9 +30,9 @@ export const KUBE_SCORE = tool(
   'github.com/zegl/kube-score/cmd/kube-score@v1.20.0',
 )
 
-/** The folder with the definitions of other people's resources; `.ci/fetch-crds <folder>` makes it. */
-export const CRDS_FOLDER = process.env['POSTRIDER_TEST_CRDS'] ?? ''
+/** The folder with the schemas that kubectl-validate has not in itself; `.ci/chart-tools <folder>` makes it. */
+export const SCHEMAS_FOLDER = process.env['POSTRIDER_TEST_SCHEMAS'] ?? ''
 
-export const noCrds: string | false = existsSync(CRDS_FOLDER)
+export const noSchemas: string | false = existsSync(SCHEMAS_FOLDER)
   ? false
-  : 'the definitions of Prometheus operator, cert-manager and Gateway API are not there: run .ci/fetch-crds <folder>, and name the folder in POSTRIDER_TEST_CRDS'
+  : 'schemas of the newest Kubernetes, Prometheus operator, cert-manager and Gateway API are not there: run .ci/chart-tools <folder>, and name <folder>/schemas in POSTRIDER_TEST_SCHEMAS'

@@ -118,9 +118,9 @@ export class RoadLedger {
   }
 
   /** The server was killed, or the connection of this device torn, at this moment. */
-  cut(device?: string): void {
-    if (device === undefined) this.#cuts.push(this.#now())
-    else this.#notes(device).cuts.push(this.#now())
+  cut(device?: string, at = this.#now()): void {
+    if (device === undefined) this.#cuts.push(at)
+    else this.#notes(device).cuts.push(at)
   }
 
   /** Distinct messages that were accepted, and that arrived, so far. */
