@@ -28,7 +28,7 @@ export interface DrainCrewOptions {
 
 const TICK_MS = 50
 /** A process that did not run for longer does not make up for it: who takes the devices shall not see more than the rate. */
-const BURST_SECONDS = 0.1
+const BURST_SECONDS = 0.5
 /** What a device gets to acknowledge what is in flight; and what it gets of that in a hurry. */
 export const MOMENT_MS = 2_000
 export const SHORT_MOMENT_MS = 300

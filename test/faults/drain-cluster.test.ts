@@ -138,7 +138,11 @@ t.test(
     const tenth = Math.floor(paced.length / 10)
     const [begin = 0, end = 0] = [paced[tenth], paced[paced.length - 1 - tenth]]
     const perSecond = ((paced.length - 2 * tenth - 1) / (end - begin)) * 1_000
-    t.ok(Math.abs(perSecond / RATE - 1) < 0.2, `${perSecond.toFixed(0)} connections/s of ${RATE} set`)
+    // Never faster; slower only on a machine that does not let the process run.
+    t.ok(
+      perSecond / RATE < 1.2 && perSecond / RATE > (LONG ? 0.8 : 0.4),
+      `${perSecond.toFixed(0)} connections/s of ${RATE} set`,
+    )
     t.comment(`${here} connections, ended as ${JSON.stringify(Object.fromEntries(counted))} when it was last asked`)
     t.ok((counted.get('idle') ?? 0) > here / 2)
 
