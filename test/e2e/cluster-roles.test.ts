@@ -66,7 +66,10 @@ t.test('roles: 1 api and 2 brokers carry messages; each listens for what is its 
   await until('the deleted device to be closed', () => (first?.ends ?? 0) > ends, 2_000)
 
   redis.signal('SIGSTOP')
-  for (const server of [api, ...brokers]) t.equal(await readyz(server), 503, 'not ready without the store')
+  // The checks are made every second.
+  for (const server of [api, ...brokers]) {
+    await until('the node not to be ready without the store', async () => (await readyz(server)) === 503, 10_000)
+  }
   redis.signal('SIGCONT')
   for (const server of [api, ...brokers]) {
     await until('the node to be ready again', async () => (await readyz(server)) === 200, 10_000)
