@@ -25,6 +25,8 @@ const BROKERS = 3
 /** How much longer than in calm the others may wait at the 99th percentile. */
 const SLOWER = 4
 const SLOWER_MS = 500
+/** So many times slower than alone, latencies say more about other programs. */
+const BUSY = 3
 
 t.setTimeout(LONG ? 1_800_000 : 400_000)
 
@@ -147,8 +149,7 @@ t.test('cluster: a broker with a third of all devices is killed', { skip: noRedi
   t.comment(`the other devices: before ${figures(calm)}; then ${figures(after)}`)
   t.comment(`messages to devices of the dead broker: longest ${Math.round(theirs.take().max)} ms`)
   t.comment(`longest without an acceptance: ${Math.round(longest.ms)} ms`)
-  t.ok(
-    after.p99 < calm.p99 * SLOWER + SLOWER_MS,
-    `the 99th percentile of the others: ${calm.p99.toFixed(1)}, then ${after.p99.toFixed(1)} ms`,
-  )
+  const compared = `the 99th percentile of the others: ${calm.p99.toFixed(1)}, then ${after.p99.toFixed(1)} ms`
+  if (slowness < BUSY) t.ok(after.p99 < calm.p99 * SLOWER + SLOWER_MS, compared)
+  else t.comment(`${compared}: not judged, as other programs had the cores`)
 })

@@ -16,7 +16,7 @@ import { troublesIn } from '../support/server-log.js'
 /** How long each mixture of versions works. */
 const MIXED_MS = LONG ? 8_000 : 500
 
-t.setTimeout(LONG ? 1_200_000 : 300_000)
+t.setTimeout(LONG ? 1_200_000 : 600_000)
 
 /** Each node in turn stops, and is the next version then, or (null) this one again. */
 async function replaceAll(world: World, program: string | null): Promise<void> {

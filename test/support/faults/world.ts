@@ -134,7 +134,7 @@ export class World {
     const { history, balancer } = this
     const tokenSecret = SECRETS.POSTRIDER_TOKEN_SECRET
     this.#fleet = await Fleet.start(this.#t, { port: balancer.port, plain, sdk, processes: 2, tokenSecret, history })
-    await this.allReady(60_000)
+    await this.allReady(240_000)
     this.#producer = new RoadProducer({
       url: () => this.#api(),
       apiKey: SECRETS.POSTRIDER_API_KEY,
@@ -201,7 +201,7 @@ export class World {
     this.history.fault({ from, to: machineNow(), node, ...more })
   }
 
-  async allReady(ms = 60_000): Promise<void> {
+  async allReady(ms = 180_000): Promise<void> {
     const { fleet } = this
     const asked = machineNow() + 200 // what is told later was seen later
     await until(
@@ -218,7 +218,7 @@ export class World {
     await until(
       'everything accepted before to arrive',
       () => this.history.missing(since).length === 0 || this.#onlyTailIsMissing(),
-      60_000,
+      180_000,
       () => this.history.missing(since).slice(0, 5).join(),
     )
     return machineNow() - since
