@@ -6,7 +6,7 @@
 //   entries, packets    behind the head: u32 length, and so many bytes, which a reader skips. From format 2 on
 //   JSON                fields
 //
-// What has to change in another way takes two versions: one that can read it, and then one that writes it (ADR 16).
+// What has to change in another way takes two versions: one that can read it, and then one that writes it (ADR 18).
 
 /** What is written. */
 export const FORMAT = 1
