@@ -1,0 +1,72 @@
+// The collections and their indexes. Everything that is asked for while messages travel is asked for by `_id`; the other indexes
+// are TTL indexes, for what ends by itself. ADR 17 says what they are for.
+
+import type { Collection, Db, Document } from 'mongodb'
+
+export interface Named extends Document {
+  readonly _id: string
+}
+export interface Keyed extends Document {
+  readonly _id: Uint8Array
+}
+export interface Numbered extends Document {
+  readonly _id: number
+}
+
+export interface Collections {
+  /** One document a device: record, tail, the last dedup ids. */
+  readonly devices: Collection<Named>
+  /** Messages that left the tail; never changed. */
+  readonly messages: Collection<Named>
+  /** Dedup ids that left the device's document, and those of uplink. */
+  readonly dedup: Collection<Keyed>
+  readonly apiKeys: Collection<Named>
+  readonly revocations: Collection<Named>
+  /** One document: the end of the uplink log. */
+  readonly uplink: Collection<Named>
+  /** The uplink log before its end, by the number of the first one in each. */
+  readonly uplinkLog: Collection<Numbered>
+  readonly sessions: Collection<Named>
+  readonly sessionQueue: Collection<Named>
+  readonly retained: Collection<Named>
+  readonly wills: Collection<Named>
+  /** Changes of the session collections that are not in them yet. */
+  readonly sessionJournal: Collection<Numbered>
+  readonly meta: Collection<Named>
+}
+
+export function collectionsOf(db: Db): Collections {
+  return {
+    devices: db.collection('devices'),
+    messages: db.collection('messages'),
+    dedup: db.collection('dedup'),
+    apiKeys: db.collection('api_keys'),
+    revocations: db.collection('revocations'),
+    uplink: db.collection('uplink'),
+    uplinkLog: db.collection('uplink_log'),
+    sessions: db.collection('sessions'),
+    sessionQueue: db.collection('session_queue'),
+    retained: db.collection('retained'),
+    wills: db.collection('wills'),
+    sessionJournal: db.collection('session_journal'),
+    meta: db.collection('meta'),
+  }
+}
+
+/** Field with the time from which on a document may go. Documents without a time stay. */
+export const TTL_INDEXES = [
+  ['devices', 'idleAt'],
+  ['messages', 'until'],
+  ['dedup', 'until'],
+  ['revocations', 'until'],
+] as const satisfies ReadonlyArray<readonly [keyof Collections, string]>
+
+/** Made at every start; what is there stays. */
+export async function makeIndexes(collections: Collections): Promise<void> {
+  await Promise.all([
+    ...TTL_INDEXES.map(([name, field]) =>
+      collections[name].createIndex({ [field]: 1 }, { expireAfterSeconds: 0, name: `ttl_${field}` }),
+    ),
+    collections.sessionQueue.createIndex({ client: 1, life: 1, number: 1 }, { name: 'client_life_number' }),
+  ])
+}

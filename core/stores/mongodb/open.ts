@@ -1,0 +1,83 @@
+import type { Clock } from '../../clock.js'
+import { StartupError } from '../../errors.js'
+import { isMongoLocation, MONGO_URL_RULE } from '../../config/mongo-location.js'
+import type { Logger } from '../../log.js'
+import { OutcomeCounters } from '../../model/outcome-counters.js'
+import type { Credentials } from '../../ports/credentials.js'
+import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
+import type { SessionStore } from '../../ports/session-store.js'
+import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
+import { MongoConnection } from './connection.js'
+import type { FaultPoint } from './device-commit.js'
+import { MongoCredentials } from './mongo-credentials.js'
+import { MongoMailbox } from './mongo-mailbox.js'
+import { MongoSessions } from './mongo-sessions.js'
+import { MongoUplink } from './mongo-uplink.js'
+import { messageOf } from './mongo-errors.js'
+
+export interface MongoStoreOptions {
+  /** See core/config/mongo-location.ts. May hold a password: never logged. */
+  readonly url: string
+  readonly limits: MailboxLimits
+  readonly uplinkLimits?: Partial<UplinkLimits>
+  /** Refuse a server that is in no replica set. */
+  readonly needsReplicaSet?: boolean
+  /** The store's time, for tests; default: the server's, which all nodes share. */
+  readonly clock?: Clock
+  /** For tests: called between any two writes of one change; what it throws ends the change there. */
+  readonly fault?: (point: FaultPoint) => Promise<void>
+  readonly log: Logger
+  /** Default: new ones, out of sight. */
+  readonly outcomes?: OutcomeCounters
+}
+
+export interface MongoStore {
+  readonly mailbox: Mailbox
+  readonly credentials: Credentials
+  readonly uplink: Uplink
+  /** Ordinary pub/sub, for one writer. */
+  readonly sessions: SessionStore
+  readonly connection: MongoConnection
+  readonly generation: string
+  /** Waits for what is under way, ends the connections. Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the store: makes its collections and indexes where they are not there. Rejects with StartupError when MongoDB cannot be
+ * reached, refuses the user, is too old or in no replica set where one is needed, or holds what a newer version wrote.
+ */
+export async function openMongoStore(options: MongoStoreOptions): Promise<MongoStore> {
+  const { url, limits, log, clock, fault, outcomes = new OutcomeCounters() } = options
+  if (!isMongoLocation(url)) throw new StartupError(`the URL of the MongoDB store is not of the form ${MONGO_URL_RULE}`)
+  const connection = await MongoConnection.open({
+    url,
+    log,
+    needsReplicaSet: options.needsReplicaSet ?? false,
+    ...(clock === undefined ? {} : { clock }),
+  })
+  const uplinkLimits = { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits }
+  const uplink = await MongoUplink.open(connection, uplinkLimits, log).catch(async (cause: unknown) => {
+    await connection.close()
+    throw new StartupError(`the MongoDB store cannot be read: ${messageOf(cause)}`, { cause })
+  })
+  const mailbox = new MongoMailbox({ connection, limits, log, outcomes, ...(fault === undefined ? {} : { fault }) })
+  const credentials = new MongoCredentials(connection)
+  const sessions = new MongoSessions(connection)
+  let closing: Promise<void> | null = null
+  const close = async (): Promise<void> => {
+    await Promise.all([mailbox.close(), credentials.close(), uplink.close(), sessions.close()])
+    await connection.close()
+  }
+  return {
+    mailbox,
+    credentials,
+    uplink,
+    sessions,
+    connection,
+    get generation() {
+      return connection.generation
+    },
+    close: () => (closing ??= close()),
+  }
+}

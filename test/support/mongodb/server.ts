@@ -1,0 +1,107 @@
+// A real MongoDB for tests: the one that MONGODB_TEST_URL names, else replica sets of the test's own from MONGOD_BIN or the `mongod`
+// on PATH: ephemeral ports on loopback, temporary folders, ended by their pids.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { MongoClient } from 'mongodb'
+import { freePort } from '../redis/server.js'
+
+export const MONGOD = process.env['MONGOD_BIN'] ?? 'mongod'
+const GIVEN = process.env['MONGODB_TEST_URL']
+
+const hasBinary = (): boolean =>
+  /db version v/.test(spawnSync(MONGOD, ['--version'], { encoding: 'utf8' }).stdout ?? '')
+
+/** False: the tests can start servers of their own. Else why those that must kill or stop one are skipped. */
+export const noMongod: string | false = hasBinary()
+  ? false
+  : 'there is no mongod to start: install MongoDB 4.2 or newer, or set MONGOD_BIN'
+
+/** False: there is a server. Else why the tests that need one are skipped. */
+export const noMongo: string | false =
+  GIVEN !== undefined || noMongod === false
+    ? false
+    : 'there is no MongoDB: set MONGODB_TEST_URL to a server on which databases may be made, or MONGOD_BIN to a mongod'
+
+export interface MongoServer {
+  /** The URL of the database `name` on it. */
+  url(name: string): string
+  /** For the test itself; ended with the server. */
+  readonly admin: MongoClient
+  stop(): Promise<void>
+}
+
+/** `url` with the database in its path. */
+export function withDatabase(url: string, name: string): string {
+  const match = /^([^/]+:\/\/[^/?]+)\/?[^?]*(\?.*)?$/.exec(url)
+  if (match === null) throw new Error('MONGODB_TEST_URL is not of the form mongodb://host:port/?options')
+  const [, hosts = '', query = ''] = match
+  // Without it the driver would look for the user in the database.
+  const source = hosts.includes('@') && !query.includes('authSource=')
+  return `${hosts}/${name}${query}${source ? `${query === '' ? '?' : '&'}authSource=admin` : ''}`
+}
+
+/** The given server, or a replica set of one. */
+export async function startMongo(): Promise<MongoServer> {
+  if (GIVEN === undefined) return startReplicaSet(1)
+  const admin = await new MongoClient(withDatabase(GIVEN, 'admin')).connect()
+  return { url: (name) => withDatabase(GIVEN, name), admin, stop: () => admin.close() }
+}
+
+/** A server process of a replica set. */
+export interface Member {
+  readonly port: number
+  readonly process: ChildProcess
+}
+
+export interface ReplicaSet extends MongoServer {
+  readonly members: readonly Member[]
+}
+
+export async function startReplicaSet(size: 1 | 3): Promise<ReplicaSet> {
+  const folder = mkdtempSync(join(tmpdir(), 'postrider-mongod-'))
+  const members: Member[] = []
+  for (let i = 0; i < size; i++) members.push(await startMember(folder, i))
+  const hosts = members.map(({ port }) => `127.0.0.1:${port}`)
+  const first = await new MongoClient(`mongodb://${hosts[0] ?? ''}/?directConnection=true`).connect()
+  await first.db('admin').command({
+    replSetInitiate: { _id: 'test', members: hosts.map((host, _id) => ({ _id, host })) },
+  })
+  await first.close()
+  const url = (name: string): string => `mongodb://${hosts.join(',')}/${name}?replicaSet=test`
+  const admin = await new MongoClient(url('admin'), { serverSelectionTimeoutMS: 60_000 }).connect()
+  return {
+    members,
+    url,
+    admin,
+    async stop() {
+      await admin.close()
+      for (const { process } of members) {
+        if (process.exitCode !== null || process.signalCode !== null) continue
+        process.kill('SIGKILL')
+        await once(process, 'exit')
+      }
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function startMember(folder: string, index: number): Promise<Member> {
+  const port = await freePort()
+  const dbpath = mkdtempSync(join(folder, `member-${index}-`))
+  const log = join(dbpath, 'log')
+  const process = spawn(
+    MONGOD,
+    ['--port', String(port), '--dbpath', dbpath, '--replSet', 'test', '--bind_ip', '127.0.0.1', '--logpath', log],
+    { stdio: 'ignore' },
+  )
+  const probe = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true`, {
+    serverSelectionTimeoutMS: 60_000,
+  })
+  await probe.connect()
+  await probe.close()
+  return { port, process }
+}
