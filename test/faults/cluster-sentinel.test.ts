@@ -21,9 +21,12 @@ async function loseMaster(world: World, group: SentinelGroup): Promise<void> {
   await world.breaking(
     null,
     async () => {
+      // The devices of one broker hear nothing more, so that some of the tail has not arrived when it is lost.
+      world.balancer.set('swallow', { target: 'broker-1', direction: 'down' })
       await group.cutReplication(master)
       await pause(LAG_MS)
       await master.kill('SIGKILL')
+      world.balancer.set('pass')
       await group.promoted(master)
     },
     { losesTail: true },
