@@ -65,12 +65,12 @@ export async function runWorkers(options: WorkersOptions): Promise<number> {
       return
     }
     counters.restarts++
-    log.error({ event: 'worker_ended', worker: seat.number, ...end, restartMs }, 'a worker ended, and is started again')
+    log.error({ worker: seat.number, ...end, restartMs }, 'a worker ended, and is started again')
     const timer = setTimeout(() => {
       restarts.delete(timer)
       // When it ends before it serves, `onEnd` is called again.
       seat.start().then(
-        () => log.info({ event: 'worker_restarted', worker: seat.number }, 'a worker serves again'),
+        () => log.info({ worker: seat.number }, 'a worker serves again'),
         () => undefined,
       )
     }, restartMs)
@@ -86,7 +86,7 @@ export async function runWorkers(options: WorkersOptions): Promise<number> {
     for (const seat of seats) seat.order('drain')
     return new Promise((resolve) => {
       const late = setTimeout(() => {
-        log.error({ event: 'worker_stuck' }, 'a worker did not stop in time, and is ended')
+        log.error('a worker did not stop in time, and is ended')
         for (const seat of seats) seat.signal('SIGKILL')
       }, config.drainDeadline + GRACE_MS)
       allEnded = () => {
@@ -106,7 +106,7 @@ export async function runWorkers(options: WorkersOptions): Promise<number> {
     listenForStop(
       clock,
       (signal) => {
-        log.info({ event: 'stopping', signal, workers: config.workers }, 'stopping')
+        log.info({ signal, workers: config.workers }, 'stopping')
         readiness.hold('draining')
         resolve(stop())
       },
@@ -130,7 +130,7 @@ export async function runWorkers(options: WorkersOptions): Promise<number> {
     for (const seat of seats) readiness.addCheck({ name: `worker ${seat.number}`, check: () => looksGood(seat) })
     readiness.release('starting')
     options.onReady({ ...ports, ...(admin === null ? {} : { admin: admin.port }) })
-    log.info({ event: 'serving', workers: config.workers, ports }, 'all workers serve')
+    log.info({ workers: config.workers, ports }, 'all workers serve')
     await stopped
   } catch (error) {
     if (!(error instanceof WorkerEnded)) throw error
@@ -142,7 +142,7 @@ export async function runWorkers(options: WorkersOptions): Promise<number> {
     await admin?.server.stop()
     process.removeListener('SIGHUP', onHangup)
   }
-  log.info({ event: 'stopped', clean }, 'stopped')
+  log.info({ clean }, 'stopped')
   return clean ? EXIT.ok.code : EXIT.failed.code
 
   async function looksGood(seat: WorkerSeat): Promise<void> {
