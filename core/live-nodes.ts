@@ -1,11 +1,11 @@
 // Which nodes are alive, for those who met a claim and want to know whether anybody stands behind it. The bus is asked at most
-// once a second, and only when somebody wants to know; nothing is asked for each device.
+// ten times a second, and only when somebody wants to know; nothing is asked for each device.
 
 import type { Clock } from './clock.js'
 import type { Bus } from './ports/bus.js'
 
 /** What the bus said may be so old. */
-const FRESH_MS = 1_000
+const FRESH_MS = 100
 /** Longer nobody waits for an answer. */
 const PATIENCE_MS = 300
 
@@ -24,7 +24,7 @@ export class LiveNodes {
 
   /**
    * Tells of a node whether it is known to be gone: it left, or has said nothing for so long that its name is free. A node that
-   * joined less than a second ago may be taken for gone; while the bus does not answer, none is. Never rejects.
+   * joined less than 100 ms ago may be taken for gone; while the bus does not answer, none is. Never rejects.
    */
   async look(): Promise<(node: string) => boolean> {
     const now = this.#clock.monotonic()

@@ -92,7 +92,7 @@ void t.test('metrics: a scrape of a node has what the page lists, and counts wha
   await traffic(t, server, server)
   await until('all to be handled', async () => valueOf(await scrape(server), 'messages_handled_total') === 7)
   const families = await scrape(server)
-  matches(t, families, sectionsWith('serve devices', 'take pushes', 'file store'))
+  matches(t, families, sectionsWith('serve devices', 'take pushes', 'REST API', 'file store'))
 
   const value = (name: string, labels: Record<string, string> = {}): number => valueOf(families, name, labels)
   t.equal(value('messages_accepted_total'), 10)
@@ -156,7 +156,7 @@ void t.test('metrics: of API and broker nodes on Redis', { skip: noRedis }, asyn
   t.equal(await outcome('messages_undelivered_total', { reason: 'deleted' }), 1)
   t.equal(await outcome('messages_undelivered_total', { reason: 'expired' }), 1)
   const ofBroker = await scrape(broker)
-  matches(t, await scrape(api), sectionsWith('take pushes', 'Redis'))
+  matches(t, await scrape(api), sectionsWith('take pushes', 'REST API', 'Redis'))
   matches(t, ofBroker, sectionsWith('serve devices', 'Redis'))
   t.equal(valueOf(ofBroker, 'redis_masters_ready'), 1)
   await until('the first report', async () => {

@@ -86,6 +86,8 @@ void t.test('redis road: both are killed under load, and every accepted message 
   t.comment(`pushed again after: ${JSON.stringify(Object.fromEntries(producer.failures))}`)
 })
 
+const readiness = async (server: TestServer): Promise<number> => (await fetch(`${server.adminUrl}/readyz`)).status
+
 void t.test('redis road: Redis is away: 503 within 2 s, devices stay, and it goes on by itself', skip, async (t) => {
   const { redis, server } = await start(t, ['--appendfsync', 'always'])
   const ledger = new RoadLedger()
@@ -104,7 +106,7 @@ void t.test('redis road: Redis is away: 503 within 2 s, devices stay, and it goe
       t.ok(refused.headers.get('retry-after') !== null, 'with Retry-After')
       t.ok(took < 2_000, `${took} ms`)
     }
-    t.equal((await fetch(`${server.adminUrl}/readyz`)).status, 503)
+    await until(`${how}: the node to say that it is not ready`, async () => (await readiness(server)) === 503)
     if (how === 'gone') await redis.start()
     else redis.signal('SIGCONT')
     await until(
@@ -115,7 +117,7 @@ void t.test('redis road: Redis is away: 503 within 2 s, devices stay, and it goe
   }
   await until('all to be handled', async () => (await statusOf(server, 'phone-1'))['pending'] === 0)
   t.equal(device.connections, 1, 'the device was connected all the time')
-  t.equal((await fetch(`${server.adminUrl}/readyz`)).status, 200)
+  await until('the node to be ready again', async () => (await readiness(server)) === 200)
 })
 
 void t.test(

@@ -16,13 +16,13 @@ function rig(alive: readonly string[] | null | undefined) {
   return { state, clock, nodes: new LiveNodes(bus, clock) }
 }
 
-void t.test('live nodes: a node that the bus does not know is gone; the bus is asked once a second', async (t) => {
+void t.test('live nodes: a node that the bus does not know is gone; the bus is asked ten times a second', async (t) => {
   const { state, clock, nodes } = rig(['a', 'b'])
   const many = await Promise.all(Array.from({ length: 100 }, () => nodes.look()))
   for (const isGone of many) t.same(['a', 'b', 'c'].map(isGone), [false, false, true])
   t.equal(state.asked, 1)
   state.alive = ['b', 'c']
-  clock.advance(999)
+  clock.advance(99)
   t.same(['a', 'c'].map(await nodes.look()), [false, true], 'not asked again yet')
   clock.advance(1)
   t.same(['a', 'b', 'c'].map(await nodes.look()), [true, false, false])
