@@ -100,9 +100,8 @@ const FAULTS: readonly Fault[] = [
   },
   {
     alert: 'PostriderConnectionHeadroom',
-    what: 'a process that may open few files',
-    options: () => ({ before: ['prlimit', '--nofile=128:128'] }),
-    skip: spawnSync('prlimit', ['--version']).status === 0 ? false : 'needs prlimit (util-linux)',
+    what: 'almost as many devices as a node may have',
+    options: () => ({ flags: ['--connections-max', '100'] }),
     async begin(t, server) {
       const ledger = new RoadLedger()
       await Promise.all(

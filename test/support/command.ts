@@ -10,15 +10,11 @@ export interface CommandOptions extends ChildOptions {
   readonly nodeFlags?: readonly string[]
   /** The program, if it is another one. */
   readonly program?: string
-  /** A command that starts it, such as `prlimit`. */
-  readonly before?: readonly string[]
 }
 
 /** Starts `postrider` with these arguments. */
 export function startCommand(t: Test, args: readonly string[], options: CommandOptions = {}): Child {
-  const [command, ...rest] = [...(options.before ?? []), process.execPath]
-  const program = options.program ?? POSTRIDER
-  return new Child(t, command, [...rest, ...(options.nodeFlags ?? []), program, ...args], options)
+  return new Child(t, process.execPath, [...(options.nodeFlags ?? []), options.program ?? POSTRIDER, ...args], options)
 }
 
 export interface Ended {

@@ -29,8 +29,6 @@ export interface ServerOptions {
   readonly nodeFlags?: readonly string[]
   /** The command, if it is another one than what was built. */
   readonly program?: string
-  /** A command that starts it, such as `prlimit`. */
-  readonly before?: readonly string[]
   /** The data folder; else a new one that is removed at the end of the test. */
   readonly folder?: string
 }
@@ -180,12 +178,11 @@ function launch(t: Test, folder: string, options: ServerOptions, ports: ServerPo
     ['--http-port', String(ports.http)],
     ['--admin-port', String(ports.admin)],
   ].filter(([flag = '']) => !given.some((word) => word === flag || word.startsWith(`${flag}=`)))
-  const { env, nodeFlags, program, before } = options
+  const { env, nodeFlags, program } = options
   return startCommand(t, ['serve', ...preset.flat(), ...given], {
     ...(env === undefined ? {} : { env }),
     ...(nodeFlags === undefined ? {} : { nodeFlags }),
     ...(program === undefined ? {} : { program }),
-    ...(before === undefined ? {} : { before }),
   })
 }
 
