@@ -14,9 +14,14 @@ export function generatedFiles(runbooks: string): ReadonlyMap<string, string> {
       `${JSON.stringify(buildDashboard(dashboard, DASHBOARDS, runbooks), null, 2)}\n`,
     )
   }
-  files.set('rules/postrider.rules.yaml', toYaml(ruleFile(REAL_TIME, runbooks)))
+  const rules = ruleFile(REAL_TIME, runbooks)
+  const groups = rules.groups.map(({ name }) => name)
+  files.set('rules/postrider.rules.yaml', toYaml(rules))
   for (const alert of ALERTS) {
-    files.set(`rules/tests/${fileName(alert.name)}.test.yaml`, toYaml(alertTest(alert, '../postrider.rules.yaml')))
+    files.set(
+      `rules/tests/${fileName(alert.name)}.test.yaml`,
+      toYaml(alertTest(alert, '../postrider.rules.yaml', groups)),
+    )
   }
   return files
 }

@@ -37,9 +37,6 @@ void tap.test('refusals: documented calls that are not built', async (t) => {
     ['GET', '/v1/scheduled/s'],
     ['DELETE', '/v1/scheduled/s'],
     ['GET', '/v1/events'],
-    ['PUT', '/v1/webhooks/w'],
-    ['GET', '/v1/webhooks/w'],
-    ['DELETE', '/v1/webhooks/w'],
   ] as const
   for (const [method, path] of calls) {
     isProblem(t, await api.call(method, path, { key: await api.key('push') }), 400, 'not_supported')

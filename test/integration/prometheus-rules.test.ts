@@ -39,7 +39,7 @@ for (const alert of ALERTS) {
       const test = join(folder, `${name}.test.yaml`)
       // Alone: the test asks for it whether it fires, and an expression that was changed needs no recorded series.
       writeFileSync(rules, toYaml({ groups: [{ name: 'changed', rules: [{ ...ruleOf(alert.name), expr }] }] }))
-      writeFileSync(test, toYaml(alertTest(alert, rules)))
+      writeFileSync(test, toYaml(alertTest(alert, rules, ['changed'])))
       return !promtool('test', 'rules', test).ok
     }
     t.ok(fails('never', 'vector(0) > 1'), 'its test fails when it never fires')

@@ -4,6 +4,7 @@
 
 import type { Test } from 'tap'
 import { FORMAT } from '../../../core/stores/redis/formats.js'
+import { readRepositoryFile } from '../repository.js'
 import { changedBuild, type Change } from './changed-build.js'
 
 /** What an addition holds. */
@@ -30,14 +31,23 @@ function adding(file: string, name: string, parameters: string, at: string): rea
   ]
 }
 
+/** What a record consists of stands in front of all functions. */
+const [fields = ''] = readRepositoryFile('core/stores/redis/lua/lib/record.lua').split('local function')
+const numbers = [...fields.matchAll(/^local [A-Z_, ]+ = ([\d, ]+)/gm)].flatMap(([, list = '']) =>
+  list.split(',').map(Number),
+)
+
+/** The field behind those that this version knows. */
+const FIELD = Math.max(...numbers) + 1
+
 const CHANGES: readonly Change[] = [
   { file: 'core/stores/redis/formats.js', from: `FORMAT = ${FORMAT};`, to: `FORMAT = ${FORMAT + 1};` },
   // A record counts how often this version has written it; nobody may lose that.
   inScripts(
     '  local r = cmsgpack.unpack(raw)\n',
-    '  local r = cmsgpack.unpack(raw)\n  if r[FORMAT] > 1 and not r[31] then error({ err = "LOST a field" }) end\n',
+    `  local r = cmsgpack.unpack(raw)\n  if r[FORMAT] > 1 and not r[${FIELD}] then error({ err = "LOST a field" }) end\n`,
   ),
-  inScripts('local function saveRecord(r)\n', 'local function saveRecord(r)\n  r[31] = (r[31] or 0) + 1\n'),
+  inScripts('local function saveRecord(r)\n', `local function saveRecord(r)\n  r[${FIELD}] = (r[${FIELD}] or 0) + 1\n`),
   {
     file: 'core/stores/redis/formats.js',
     from: 'export const behindAdditions = (bytes, at, format) => ',
