@@ -40,6 +40,30 @@ const numbers = [...fields.matchAll(/^local [A-Z_, ]+ = ([\d, ]+)/gm)].flatMap((
 /** The field behind those that this version knows. */
 const FIELD = Math.max(...numbers) + 1
 
+const CODEC = 'core/stores/redis/message-codec.js'
+const LENGTH = '{ dedupId, contentType, attributes, payload }'
+const BODY = '{ dedupId, contentType, attributes, payload, priority, receipt }'
+
+/** Messages are written to where they go, so their length is asked for before. */
+const MESSAGES: readonly Change[] = [
+  { file: CODEC, from: 'behindAdditions, ', to: 'ADDITION, behindAdditions, ' },
+  {
+    file: CODEC,
+    from: `function bodyLength(${LENGTH}) {`,
+    to: `function bodyLength(m) {\n    return 4 + ADDITION.length + knownLength(m);\n}\nfunction knownLength(${LENGTH}) {`,
+  },
+  {
+    file: CODEC,
+    from: `function writeBody(${BODY}, out, start) {`,
+    to: `function writeBody(m, out, start) {
+    out.writeUInt32BE(ADDITION.length, start);
+    return writeKnown(m, out, start + 4 + ADDITION.copy(out, start + 4));
+}
+function writeKnown(${BODY}, out, start) {`,
+  },
+  inScripts('wantsReceipt(body, 1)', "wantsReceipt(body, 5 + struct.unpack('>I4', body))"),
+]
+
 const CHANGES: readonly Change[] = [
   { file: 'core/stores/redis/formats.js', from: `FORMAT = ${FORMAT};`, to: `FORMAT = ${FORMAT + 1};` },
   // A record counts how often this version has written it; nobody may lose that.
@@ -51,7 +75,7 @@ const CHANGES: readonly Change[] = [
   {
     file: 'core/stores/redis/formats.js',
     from: 'export const behindAdditions = (bytes, at, format) => ',
-    to: `const ADDITION = Buffer.from(${code(ADDITION)});
+    to: `export const ADDITION = Buffer.from(${code(ADDITION)});
 export function addTo(bytes, at) {
     const length = Buffer.alloc(4);
     length.writeUInt32BE(ADDITION.length);
@@ -65,7 +89,7 @@ export const behindAdditions = (bytes, at, format) => {
 const knownBehind = (bytes, at, format) => `,
   },
   // Whatever has room for an addition gets one.
-  ...adding('core/stores/redis/message-codec.js', 'encodeBody', 'm', '0'),
+  ...MESSAGES,
   ...adding(
     'core/stores/redis/uplink-codec.js',
     'encodeUplink',
