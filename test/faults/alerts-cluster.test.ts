@@ -160,7 +160,7 @@ const FAULTS: readonly Fault[] = [
 ]
 
 t.test('alerts: each fires under its fault in a cluster', { skip }, async (t) => {
-  const world = await startWorld(t, FACTOR / 2)
+  const world = await startWorld(t, FACTOR)
   for (const fault of FAULTS) {
     await t.test(`alerts: ${fault.what}`, async (t) => {
       await fault.run(t, world, (names) => untilFired(t, world.prometheus, names))
