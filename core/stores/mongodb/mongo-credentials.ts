@@ -1,7 +1,7 @@
 // The Credentials port on MongoDB: a document for each API key and each revoked device.
 
 import { SCOPES, type ApiKeyRecord, type Credentials, type Scope } from '../../ports/credentials.js'
-import { CallGate } from './call-gate.js'
+import { CallGate } from '../call-gate.js'
 import type { MongoConnection } from './connection.js'
 import { GRACE_MS } from './device-document.js'
 import { bytesOf, fieldsOf, listOf, numberOf, textOf } from './fields.js'

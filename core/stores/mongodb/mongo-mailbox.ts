@@ -26,7 +26,7 @@ import type {
 import { StoreUnavailable } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import { randomId } from '../../random-id.js'
-import { CallGate } from './call-gate.js'
+import { CallGate } from '../call-gate.js'
 import type { MongoConnection } from './connection.js'
 import { DeviceCommit, type FaultPoint } from './device-commit.js'
 import { readDevice, WITHOUT_BODIES_AND_DEDUP } from './device-document.js'

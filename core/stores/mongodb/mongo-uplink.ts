@@ -16,7 +16,7 @@ import {
   type UplinkUsage,
 } from '../../ports/uplink.js'
 import { randomId } from '../../random-id.js'
-import { CallGate } from './call-gate.js'
+import { CallGate } from '../call-gate.js'
 import type { MongoConnection } from './connection.js'
 import { DedupDocuments } from './dedup-documents.js'
 import { fieldsOf, numberOf } from './fields.js'

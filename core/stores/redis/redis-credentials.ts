@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../clock.js'
 import { SCOPES, type ApiKeyRecord, type Credentials, type Scope } from '../../ports/credentials.js'
-import { CallGate } from './call-gate.js'
+import { CallGate } from '../call-gate.js'
 import { ask, changeKeys, type StoreContext, timeArgument } from './device-scripts.js'
 import { FORMAT, readableFormat } from './formats.js'
 import { API_KEYS_KEY, revocationKey } from './keys.js'

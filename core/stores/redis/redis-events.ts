@@ -3,7 +3,7 @@
 import { StoreUnavailable } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import type { EventLog, EventPage, EventQuery, EventUsage } from '../../ports/event-log.js'
-import { CallGate } from './call-gate.js'
+import { CallGate } from '../call-gate.js'
 import { lookKeys, type StoreContext, timeArgument } from './device-scripts.js'
 import { decodeEvent, eventId, parseEventId } from './event-codec.js'
 import { EVENTS_KEY } from './keys.js'

@@ -26,7 +26,7 @@ import type {
 import { randomId } from '../../random-id.js'
 import { ackAll } from './acks.js'
 import { appendAll, claimOf } from './append.js'
-import { CallGate } from './call-gate.js'
+import { CallGate } from '../call-gate.js'
 import { DeviceIndex } from './device-index.js'
 import { change, look, type StoreContext } from './device-scripts.js'
 import { headsOf } from './heads.js'

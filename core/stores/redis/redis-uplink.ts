@@ -12,7 +12,7 @@ import {
   uplinkSize,
   type UplinkUsage,
 } from '../../ports/uplink.js'
-import { CallGate } from './call-gate.js'
+import { CallGate } from '../call-gate.js'
 import type { Argument } from './connections.js'
 import { ask, changeKeys, lookKeys, type StoreContext, timeArgument } from './device-scripts.js'
 import { UPLINK_LOG_KEY, UPLINK_STATE_KEY, uplinkDedupKey } from './keys.js'

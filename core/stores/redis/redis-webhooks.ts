@@ -3,7 +3,7 @@
 
 import { decodeWebhook, encodeWebhook } from '../../model/webhook-record.js'
 import type { Lease, ProgressChange, Webhook, WebhookStore } from '../../ports/webhook-store.js'
-import { CallGate } from './call-gate.js'
+import { CallGate } from '../call-gate.js'
 import { ask, changeKeys, type StoreContext, timeArgument } from './device-scripts.js'
 import { WEBHOOK_TOKENS_KEY, webhookKeys, WEBHOOKS_KEY } from './keys.js'
 import { listOf, numberOf, textOf } from './reply.js'

@@ -1,4 +1,4 @@
-import { StoreUnavailable } from '../../errors.js'
+import { StoreUnavailable } from '../errors.js'
 
 /** Lets calls in until it is closed, and closing waits for those inside. */
 export class CallGate {
