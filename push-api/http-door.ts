@@ -43,7 +43,8 @@ export class HttpDoor {
   readonly #newcomers: WaitingRoom<Socket>
   readonly #known: WaitingRoom<Socket>
   readonly #clients = new WeakMap<Duplex, Client>()
-  readonly #underWay = new Set<ServerResponse>()
+  /** Those who are being answered. */
+  readonly #underWay = new Set<Client>()
   #open = 0
   #leaving = false
   #closing = false
@@ -65,6 +66,11 @@ export class HttpDoor {
   /** Connections now. */
   get open(): number {
     return this.#open
+  }
+
+  /** Of them, those with a request that is being answered. */
+  get answering(): number {
+    return this.#underWay.size
   }
 
   /** Watches the connections of a server. */
@@ -103,7 +109,7 @@ export class HttpDoor {
   /** From now on every answer is the last one of its connection: clients come again elsewhere. */
   leave(): void {
     this.#leaving = true
-    for (const response of this.#underWay) endsConnection(response)
+    for (const { last } of this.#underWay) if (last !== null) endsConnection(last.response)
   }
 
   /**
@@ -163,6 +169,9 @@ export class HttpDoor {
   }
 
   #leaves(socket: Socket): void {
+    // Node does not end the answers that still waited for their turn: none of them may be waited for.
+    const client = this.#clients.get(socket)
+    if (client !== undefined) this.#underWay.delete(client)
     this.#newcomers.leave(socket)
     this.#known.leave(socket)
   }
@@ -191,16 +200,15 @@ export class HttpDoor {
       return false
     }
     client.last = { request, response }
-    this.#underWay.add(response)
     if (this.#leaving) endsConnection(response)
     if (client.requests++ === 0) {
+      this.#underWay.add(client)
       this.#newcomers.leave(socket)
       this.#known.leave(socket)
     }
     response.once('close', () => {
-      this.#underWay.delete(response)
       client.known ||= response.statusCode < 400 && request.url?.startsWith(NEEDS_KEY) === true
-      client.requests--
+      if (--client.requests === 0) this.#underWay.delete(client)
       if (request.complete && client.last?.request === request) client.last = null
       if (socket.destroyed) return
       if (client.afterwards !== null && client.requests <= client.afterwards.left) client.afterwards.next()

@@ -8,6 +8,7 @@ import { createPushClient } from '../../sdk/server.js'
 import { Child } from '../support/child.js'
 import { noChromium, TestBrowser } from '../support/chromium.js'
 import { repositoryRoot } from '../support/repository.js'
+import { until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
 
 const example = (name: string): string => join(repositoryRoot, 'docs', 'examples', name)
@@ -58,6 +59,11 @@ void t.test('SDK examples: the backend in Node', async (t) => {
   t.match(device.stdout, /\/1: \{"order":17,"state":"shipped"\}\n.*\/2: one\n.*\/3: two\n$/)
   await first.until('the uplink', ({ stdout }) => stdout.includes('phone-1 status: {"started":true}'))
   t.same(await first.kill('SIGTERM'), { code: 0, signal: null })
+  // The device acknowledges a little after it has printed.
+  const backend = createPushClient({ url: server.url, apiKey: env.API_KEY })
+  const { epoch } = await backend.push('phone-1', 'four')
+  const order = { device: 'phone-1', epoch, seq: 1 }
+  await until('the order to be handled', async () => (await backend.state(order)).state === 'handled')
 
   const again = start()
   await again.until('the state', ({ stdout }) => stdout.includes('order 17 is'))

@@ -90,7 +90,7 @@ export class Subject {
     const { server } = this
     // What is done for the first time needs memory for good: caches, compiled code, the devices of the cases.
     // The more cases, the longer it takes until nothing is done for the first time any more.
-    const warm = seconds < 60 ? Math.max(1, seconds / 4) : seconds / 2
+    const warm = Math.max(4, seconds / 2)
     const warmUp = await run(this.campaign, only === null ? warm : seconds, { lanes }, runCase)
     await tidyUp()
     const before = await this.#memory()
