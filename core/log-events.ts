@@ -133,6 +133,7 @@ export const LOG_EVENTS = {
   redis_node_failed: { level: 'warn', text: 'redis_node_failed' },
   store_without_replica_set: { level: 'warn', text: 'store_without_replica_set' },
   store_not_seen: { level: 'debug', text: 'store_not_seen' },
+  messages_left_behind: { level: 'debug', text: 'messages_left_behind' },
   stored_messages_lost: { level: 'error', text: 'stored_messages_lost' },
   uplink_trim_failed: { level: 'warn', text: 'uplink_trim_failed' },
   events_trim_failed: { level: 'warn', text: 'events_trim_failed' },

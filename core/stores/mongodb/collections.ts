@@ -1,5 +1,5 @@
 // The collections and their indexes. Everything that is asked for while messages travel is asked for by `_id`; the other indexes
-// are TTL indexes, for what ends by itself. ADR 17 says what they are for.
+// are for what ends by itself (TTL), and for events that are on their way to the log. ADR 17 says what they are for.
 
 import type { Collection, Db, Document } from 'mongodb'
 
@@ -32,6 +32,10 @@ export interface Collections {
   readonly wills: Collection<Named>
   /** Changes of the session collections that are not in them yet. */
   readonly sessionJournal: Collection<Numbered>
+  /** Batches of events, by the number of the first one in each. */
+  readonly eventLog: Collection<Numbered>
+  /** Webhooks with their progress, and the next token of a lease. */
+  readonly webhooks: Collection<Named>
   readonly meta: Collection<Named>
 }
 
@@ -49,6 +53,8 @@ export function collectionsOf(db: Db): Collections {
     retained: db.collection('retained'),
     wills: db.collection('wills'),
     sessionJournal: db.collection('session_journal'),
+    eventLog: db.collection('event_log'),
+    webhooks: db.collection('webhooks'),
     meta: db.collection('meta'),
   }
 }
@@ -67,6 +73,7 @@ export async function makeIndexes(collections: Collections): Promise<void> {
     ...TTL_INDEXES.map(([name, field]) =>
       collections[name].createIndex({ [field]: 1 }, { expireAfterSeconds: 0, name: `ttl_${field}` }),
     ),
+    collections.devices.createIndex({ evV: 1 }, { name: 'events_wait', sparse: true }),
     collections.sessionQueue.createIndex({ client: 1, life: 1, number: 1 }, { name: 'client_life_number' }),
   ])
 }

@@ -6,6 +6,7 @@ import { OutcomeUnknown } from '../../errors.js'
 import { EXCEPTION_REASONS } from '../../../protocol/codes.js'
 import type { OutcomeCounters } from '../../model/outcome-counters.js'
 import type { MailboxLimits } from '../../ports/mailbox.js'
+import type { Logger } from '../../log.js'
 import { randomId } from '../../random-id.js'
 import type { Named } from './collections.js'
 import type { MongoConnection } from './connection.js'
@@ -24,18 +25,22 @@ import {
 import { type DedupEntry, DeviceState } from './device-state.js'
 import type { DeviceWork, WorkOutcome } from './device-steps.js'
 import { fieldsOf, numberOf, textOf } from './fields.js'
-import { explainFailure, explainUnanswered, writeErrorsOf } from './mongo-errors.js'
+import { explainFailure, explainUnanswered, messageOf, writeErrorsOf } from './mongo-errors.js'
 import { whatBecame } from './settle.js'
 import { type ChunkDocument, leavingDedups, planChunks, tailIsLong } from './spill.js'
 import { age, idsToLookUp, isIdle, type Moment } from './transitions.js'
 
 /** Where a test may cut a step: each is called when what it names is done, and nothing after it. */
-export type FaultPoint = 'read' | 'chunks stored' | 'dedup ids stored' | 'written' | 'chunks deleted'
+export type FaultPoint =
+  'read' | 'chunks stored' | 'dedup ids stored' | 'written' | 'chunks let go' | 'events in the log'
 
 export interface CommitContext {
   readonly connection: MongoConnection
   readonly limits: MailboxLimits
   readonly outcomes: OutcomeCounters
+  readonly log: Logger
+  /** Events wait in documents of devices. */
+  readonly onTold: () => void
   /** For tests. */
   readonly fault?: (point: FaultPoint) => Promise<void>
 }
@@ -103,7 +108,9 @@ export class DeviceCommit {
     for (const slot of slots) {
       if (slot.state === null) continue
       age(slot.state, moment)
-      if (isIdle(slot.state, moment)) await this.#removeIdle(slot)
+      // What it has to tell would go with it.
+      const { told, waiting } = slot.state.notes
+      if (isIdle(slot.state, moment) && told.length === 0 && !waiting) await this.#removeIdle(slot)
     }
     const asked = slots.flatMap(({ state, work }) => {
       if (state === null) return []
@@ -258,6 +265,7 @@ export class DeviceCommit {
 
   #done(slots: readonly Slot[]): void {
     const gone: string[] = []
+    if (slots.some(({ state }) => state !== null && state.notes.told.length > 0)) this.#context.onTold()
     for (const slot of slots) {
       slot.outcome = 'done'
       if (slot.state?.outcomes) addOutcomes(this.#context.outcomes, slot.state.outcomes)
@@ -270,8 +278,12 @@ export class DeviceCommit {
   /** Nothing refers to them any more. Those that stay in spite of it end by themselves. */
   async #forget(ids: readonly string[]): Promise<void> {
     const { messages } = this.#context.connection.collections
-    await messages.deleteMany({ _id: { $in: [...ids] } }).catch(() => undefined)
-    await this.#context.fault?.('chunks deleted')
+    try {
+      await this.#context.fault?.('chunks let go')
+      await messages.deleteMany({ _id: { $in: [...ids] } })
+    } catch (error) {
+      this.#context.log.debug({ reason: messageOf(error), documents: ids.length }, 'messages_left_behind')
+    }
   }
 }
 

@@ -3,13 +3,16 @@
 // happens once, and what happened to a step without an answer can be read from the last steps' ids (`ops`).
 //
 //   _id device · f format · n life · v version · ops the last steps' ids · r record · x exceptions · b chunks · h heads of the
-//   tail · t bodies of the tail · dd dedup ids · idleAt when nobody used it for so long that it goes (TTL)
+//   tail · t bodies of the tail · dd dedup ids · idleAt when nobody used it for so long that it goes (TTL) · ev events that are not in
+//   the log yet, by change · evV the version of the last change that told any; absent: there are none
 
 import type { EpochStart } from '../../model/epochs.js'
 import type { ExceptionRange } from '../../model/exceptions.js'
 import type { MailboxLimits } from '../../ports/mailbox.js'
 import { dedupBytes, readDedup } from './dedup-document.js'
+import { type KeptNotes, packSeqs, unpackSeqs } from './device-notes.js'
 import { type Chunk, DeviceState, type RecordFields } from './device-state.js'
+import { encodeEvents } from './event-document.js'
 import { type EntryHead, packHeads, unpackHeads } from './entry-heads.js'
 import {
   bytesOf,
@@ -33,22 +36,24 @@ export const OPS_KEPT = 12
 export const GRACE_MS = 60_000
 
 /** What a step reads: everything but the bodies. */
-export const WITHOUT_BODIES = { t: 0 } as const
+export const WITHOUT_BODIES = { t: 0, ev: 0 } as const
 /** What a look reads. */
-export const WITHOUT_BODIES_AND_DEDUP = { t: 0, dd: 0, ops: 0 } as const
-export const WITHOUT_DEDUP = { dd: 0, ops: 0 } as const
+export const WITHOUT_BODIES_AND_DEDUP = { t: 0, dd: 0, ops: 0, ev: 0 } as const
+export const WITHOUT_DEDUP = { dd: 0, ops: 0, ev: 0 } as const
 
 /** Rejects documents of a newer version of the program: they hold what this one would lose. */
 export function readDevice(document: unknown): DeviceState {
   const fields = fieldsOf(document)
   const device = textOf(fields, '_id')
   readableFormat(numberOf(fields, 'f'), 'the record of a device')
+  const record = fieldsOf(fields.get('r'), 'r')
   return new DeviceState(device, textOf(fields, 'n'), numberOf(fields, 'v'), {
-    fields: readRecord(fieldsOf(fields.get('r'), 'r')),
+    fields: readRecord(record),
     exceptions: fields.has('x') ? unpackExceptions(bytesOf(fields, 'x')) : [],
     chunks: fields.has('b') ? listOf(fields, 'b').map(readChunk) : [],
     tail: unpackHeads(bytesOf(fields, 'h')),
     dedups: fields.has('dd') ? listOf(fields, 'dd').map((entry) => readDedup(bufferOf(entry, 'dd'))) : [],
+    notes: readNotes(record, fields.has('evV')),
   })
 }
 
@@ -81,8 +86,19 @@ function readRecord(r: Fields): RecordFields {
   }
 }
 
-function recordDocument(fields: RecordFields) {
-  return { ...Object.fromEntries(fields.unknown), ...knownFields(fields) }
+const readNotes = (r: Fields, waiting: boolean): KeptNotes => ({
+  receipts: r.has('receipts') ? unpackSeqs(bytesOf(r, 'receipts')) : [],
+  offlineAt: r.has('offlineAt') ? numberOf(r, 'offlineAt') : 0,
+  waiting,
+})
+
+function recordDocument({ fields, notes }: DeviceState) {
+  return {
+    ...Object.fromEntries(fields.unknown),
+    ...knownFields(fields),
+    ...(notes.receipts.length === 0 ? {} : { receipts: packSeqs(notes.receipts) }),
+    ...(notes.offlineAt === 0 ? {} : { offlineAt: notes.offlineAt }),
+  }
 }
 
 function knownFields(fields: RecordFields) {
@@ -134,6 +150,8 @@ const KNOWN: ReadonlySet<string> = new Set([
   'pendingBytes',
   'nextExpiry',
   'spilledUntil',
+  'receipts',
+  'offlineAt',
 ])
 
 function readEpochs(flat: readonly unknown[]): readonly EpochStart[] {
@@ -209,6 +227,8 @@ export function deviceWrite(
   const added: readonly MessageDocument[] = moved ? [] : state.added.map(messageDocument)
   const dedups = state.dedups.slice(spill.dedups)
   const idleAt = idleTime(fields, limits)
+  const { told } = state.notes
+  const events = { v: state.version + 1, e: told.length === 0 ? '' : encodeEvents(told) }
   if (state.version === 0) {
     return {
       kind: 'insert',
@@ -218,19 +238,24 @@ export function deviceWrite(
         n: state.life,
         v: 1,
         ops: [op],
-        r: recordDocument(fields),
+        r: recordDocument(state),
         ...(state.exceptions.length === 0 ? {} : { x: packExceptions(state.exceptions) }),
         ...(chunks.length === 0 ? {} : { b: chunks.map(chunkDocument) }),
         h: packHeads(tail),
         t: added,
         dd: dedups.map(dedupBytes),
         idleAt,
+        ...(told.length === 0 ? {} : { ev: [events], evV: events.v }),
       },
     }
   }
 
-  const set: Record<string, unknown> = { v: state.version + 1, r: recordDocument(fields), idleAt }
+  const set: Record<string, unknown> = { v: state.version + 1, r: recordDocument(state), idleAt }
   const push: Record<string, unknown> = { ops: { $each: [op], $slice: -OPS_KEPT } }
+  if (told.length > 0) {
+    set['evV'] = events.v
+    push['ev'] = { $each: [events] }
+  }
   if (state.exceptions !== before.exceptions) set['x'] = packExceptions(state.exceptions)
   if (chunks !== before.chunks) set['b'] = chunks.map(chunkDocument)
   const left = before.tailLength - (tail.length - added.length)

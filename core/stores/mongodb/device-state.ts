@@ -19,6 +19,8 @@ import { OutcomeCounters } from '../../model/outcome-counters.js'
 import type { NewMessage, Position } from '../../model/message.js'
 import type { Claim } from '../../ports/mailbox.js'
 import { type EntryHead, unpackHeads } from './entry-heads.js'
+import { newDevice } from './new-device.js'
+import { DeviceNotes, type KeptNotes } from './device-notes.js'
 
 /** A dedup id's answer. */
 export interface DedupEntry {
@@ -85,6 +87,7 @@ export interface DeviceParts {
   readonly tail: readonly EntryHead[]
   /** Oldest first. */
   readonly dedups: readonly DedupEntry[]
+  readonly notes: KeptNotes
 }
 
 export class DeviceState {
@@ -104,6 +107,8 @@ export class DeviceState {
   changed = false
   /** How messages left since the document was read; null: none did. */
   outcomes: OutcomeCounters | null = null
+  /** What is to be told of it. */
+  readonly notes: DeviceNotes
   readonly #unpacked = new Map<string, readonly EntryHead[]>()
 
   constructor(device: string, life: string, version: number, parts: DeviceParts) {
@@ -115,38 +120,11 @@ export class DeviceState {
     this.chunks = parts.chunks
     this.tail = [...parts.tail]
     this.dedups = [...parts.dedups]
+    this.notes = new DeviceNotes(device, parts.notes)
   }
 
   static create(device: string, life: string, now: number, epoch: string, generation: string): DeviceState {
-    const state = new DeviceState(device, life, 0, {
-      fields: {
-        createdAt: now,
-        usedAt: now,
-        lastSeenAt: null,
-        connectedAt: null,
-        claim: null,
-        subscription: null,
-        epochs: [{ epoch, firstSeq: 1 }],
-        generation,
-        head: 0,
-        headCumulative: 0,
-        cursor: 0,
-        cursorCumulative: 0,
-        sent: 0,
-        received: 0,
-        maybeSent: 0,
-        floor: 0,
-        pending: 0,
-        pendingBytes: 0,
-        nextExpiry: 0,
-        spilledUntil: 0,
-        unknown: [],
-      },
-      exceptions: [],
-      chunks: [],
-      tail: [],
-      dedups: [],
-    })
+    const state = new DeviceState(device, life, 0, newDevice(now, epoch, generation))
     state.changed = true
     return state
   }
@@ -237,7 +215,9 @@ export class DeviceState {
     if (head.expiresAt !== 0 && (fields.nextExpiry === 0 || head.expiresAt < fields.nextExpiry)) {
       fields.nextExpiry = head.expiresAt
     }
+    if (message.receipt === true) this.notes.receipts.push(fields.head)
     this.changed = true
+    this.#tellOffline(head.at)
   }
 
   /** Up to which seq an ack counts; null: its epoch is unknown. */
@@ -246,7 +226,7 @@ export class DeviceState {
   }
 
   /** Merges an ack and watermarks; false when the ack's epoch is unknown. */
-  ack(position: Position, marks: { readonly sent?: Position; readonly received?: Position }): boolean {
+  ack(position: Position, marks: { readonly sent?: Position; readonly received?: Position }, now: number): boolean {
     const { fields } = this
     const acked = this.resolveAck(position)
     const seq = acked ?? 0
@@ -254,7 +234,7 @@ export class DeviceState {
     const received = Math.max(mark(marks.received), seq)
     const sent = Math.max(mark(marks.sent), received)
     if (seq > fields.cursor || sent > fields.sent || received > fields.received) this.changed = true
-    if (seq > fields.cursor) this.#passTo(overExceptions(this.exceptions, seq))
+    if (seq > fields.cursor) this.#passTo(overExceptions(this.exceptions, seq), now)
     fields.sent = Math.max(fields.sent, sent)
     fields.received = Math.max(fields.received, received)
     // What was on the wire and is acknowledged is handled after all. Behind the move: its messages no longer weigh.
@@ -267,8 +247,11 @@ export class DeviceState {
     return acked !== null
   }
 
-  #passTo(to: number): void {
+  #passTo(to: number, now: number): void {
     const { fields } = this
+    for (const seq of this.notes.passed(to)) {
+      if (this.exceptionAt(seq) === undefined) this.notes.tellHandled(fields.epochs, seq, now)
+    }
     const cumulative = this.#cumulativeAt(to)
     const excepted = exceptedBetween(this.exceptions, fields.cursor, to)
     const handled = to - fields.cursor - excepted.count
@@ -306,6 +289,7 @@ export class DeviceState {
     fields.pending--
     fields.pendingBytes -= bytes
     this.#counted().undelivered[reason]++
+    this.notes.tellException(fields.epochs, seq, reason, now)
     this.changed = true
     if (seq !== fields.cursor + 1) return true
     const to = overExceptions(this.exceptions, fields.cursor)
@@ -322,6 +306,7 @@ export class DeviceState {
     fields.connectedAt = now
     fields.lastSeenAt = now
     fields.usedAt = now
+    this.notes.offlineAt = 0
     this.#changeWire(1, Infinity, (range) => ({ ...range, onWire: false }))
     this.changed = true
   }
@@ -333,6 +318,12 @@ export class DeviceState {
     fields.lastSeenAt = now
     fields.usedAt = now
     this.changed = true
+    this.#tellOffline(now)
+  }
+
+  #tellOffline(now: number): void {
+    const { claim, epochs, cursor, pending } = this.fields
+    if (claim === null && pending > 0) this.notes.tellOffline(epochs, cursor + 1, pending, now)
   }
 
   keepSubscription(filter: string | null): void {

@@ -30,10 +30,12 @@ import { CallGate } from '../call-gate.js'
 import type { MongoConnection } from './connection.js'
 import { DeviceCommit, type FaultPoint } from './device-commit.js'
 import { readDevice, WITHOUT_BODIES_AND_DEDUP } from './device-document.js'
+import type { EventRelay } from './event-relay.js'
 import { DeviceLooks, type LookKind } from './device-looks.js'
 import { DeviceReader, type Look } from './device-reader.js'
 import type { DeviceState } from './device-state.js'
 import { type DeviceChange, DeviceSteps } from './device-steps.js'
+import { fieldsOf } from './fields.js'
 import { explainFailure, explainUnanswered } from './mongo-errors.js'
 import { infoOf, oldestAt, stateOf } from './views.js'
 import {
@@ -54,6 +56,7 @@ export interface MailboxContext {
   readonly limits: MailboxLimits
   readonly log: Logger
   readonly outcomes: OutcomeCounters
+  readonly relay: Pick<EventRelay, 'wake' | 'bring'>
   /** For tests. */
   readonly fault?: (point: FaultPoint) => Promise<void>
 }
@@ -72,7 +75,7 @@ export class MongoMailbox implements Mailbox {
 
   constructor(context: MailboxContext) {
     this.#context = context
-    const commit = new DeviceCommit(context)
+    const commit = new DeviceCommit({ ...context, onTold: () => context.relay.wake() })
     this.#looks = new DeviceLooks(context.connection.collections.devices)
     this.#steps = new DeviceSteps(
       (work) => commit.run(work),
@@ -237,15 +240,17 @@ export class MongoMailbox implements Mailbox {
     })
   }
 
-  /** The document that was deleted; null: there is none. */
+  /** The document that was deleted; null: there is none. What it has told is in the log by then. */
   async #delete(device: string): Promise<unknown> {
     const { devices } = this.#context.connection.collections
-    const filter = { _id: device }
     for (let tries = 0; tries < PURGE_TRIES; tries++) {
+      const filter = { _id: device, evV: { $exists: false } }
       const document = await devices.findOneAndDelete(filter, { projection: WITHOUT_BODIES_AND_DEDUP })
       if (document !== null) return document
-      // A server may miss a document that somebody else is just changing.
-      if ((await devices.findOne(filter, { projection: { _id: 1 } })) === null) return null
+      // It told something just now, or the server missed a document that somebody else is just changing.
+      const found = await devices.findOne({ _id: device }, { projection: { evV: 1 } })
+      if (found === null) return null
+      if (fieldsOf(found).has('evV')) await this.#context.relay.bring()
     }
     throw new StoreUnavailable('the device changes faster than it can be deleted')
   }

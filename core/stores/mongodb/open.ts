@@ -4,11 +4,15 @@ import { isMongoLocation, MONGO_URL_RULE } from '../../config/mongo-location.js'
 import type { Logger } from '../../log.js'
 import { OutcomeCounters } from '../../model/outcome-counters.js'
 import type { Credentials } from '../../ports/credentials.js'
+import { DEFAULT_EVENT_LIMITS, type EventLimits, type EventLog } from '../../ports/event-log.js'
+import type { WebhookStore } from '../../ports/webhook-store.js'
 import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
 import type { SessionStore } from '../../ports/session-store.js'
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
 import { MongoConnection } from './connection.js'
 import type { FaultPoint } from './device-commit.js'
+import { MongoEvents } from './mongo-events.js'
+import { MongoWebhooks } from './mongo-webhooks.js'
 import { MongoCredentials } from './mongo-credentials.js'
 import { MongoMailbox } from './mongo-mailbox.js'
 import { MongoSessions } from './mongo-sessions.js'
@@ -20,6 +24,7 @@ export interface MongoStoreOptions {
   readonly url: string
   readonly limits: MailboxLimits
   readonly uplinkLimits?: Partial<UplinkLimits>
+  readonly eventLimits?: Partial<EventLimits>
   /** Refuse a server that is in no replica set. */
   readonly needsReplicaSet?: boolean
   /** The store's time, for tests; default: the server's, which all nodes share. */
@@ -35,6 +40,8 @@ export interface MongoStore {
   readonly mailbox: Mailbox
   readonly credentials: Credentials
   readonly uplink: Uplink
+  readonly events: EventLog
+  readonly webhooks: WebhookStore
   /** Ordinary pub/sub, for one writer. */
   readonly sessions: SessionStore
   readonly connection: MongoConnection
@@ -61,18 +68,28 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<MongoS
     await connection.close()
     throw new StartupError(`the MongoDB store cannot be read: ${messageOf(cause)}`, { cause })
   })
-  const mailbox = new MongoMailbox({ connection, limits, log, outcomes, ...(fault === undefined ? {} : { fault }) })
+  const faulty = fault === undefined ? {} : { fault }
+  const eventLimits = { ...DEFAULT_EVENT_LIMITS, ...options.eventLimits }
+  const events = new MongoEvents(eventLimits, { connection, log, ...faulty })
+  const { relay } = events
+  const webhooks = new MongoWebhooks(connection)
+  const mailbox = new MongoMailbox({ connection, limits, log, outcomes, relay, ...faulty })
   const credentials = new MongoCredentials(connection)
   const sessions = new MongoSessions(connection)
   let closing: Promise<void> | null = null
   const close = async (): Promise<void> => {
-    await Promise.all([mailbox.close(), credentials.close(), uplink.close(), sessions.close()])
+    // What it told is brought to the log as far as that is possible; the rest by the next one.
+    await mailbox.close()
+    await relay.bring().catch(() => undefined)
+    await Promise.all([credentials.close(), uplink.close(), sessions.close(), events.close(), webhooks.close()])
     await connection.close()
   }
   return {
     mailbox,
     credentials,
     uplink,
+    events,
+    webhooks,
     sessions,
     connection,
     get generation() {

@@ -154,10 +154,8 @@ function makeRoom(state: DeviceState, size: number, { now, limits }: Moment): bo
 
 export function ack(state: DeviceState, item: AckItem, moment: Moment): AckResult {
   const { sent, received } = item
-  const counted = state.ack(item.position, {
-    ...(sent === undefined ? {} : { sent }),
-    ...(received === undefined ? {} : { received }),
-  })
+  const marks = { ...(sent === undefined ? {} : { sent }), ...(received === undefined ? {} : { received }) }
+  const counted = state.ack(item.position, marks, moment.now)
   state.prune(moment.now - retentionMs(moment))
   return { counted, cursor: state.fields.cursor, pending: state.fields.pending }
 }
@@ -165,7 +163,7 @@ export function ack(state: DeviceState, item: AckItem, moment: Moment): AckResul
 export function resume(state: DeviceState, claimId: string, position: Position | null, moment: Moment): ResumeResult {
   const { fields } = state
   const found = position === null ? 'none' : resolvePosition(fields.epochs, fields.head, position).kind
-  if (position !== null) state.ack(position, {})
+  if (position !== null) state.ack(position, {}, moment.now)
   state.prune(moment.now - retentionMs(moment))
   if (!state.owns(claimId)) return { kind: 'not_owner', claim: fields.claim, generation: moment.generation }
   // What the device is told of here is on nobody's wire.

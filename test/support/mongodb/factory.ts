@@ -5,7 +5,7 @@ import { DEFAULT_MAILBOX_LIMITS } from '../../../core/ports/mailbox.js'
 import { META_ID } from '../../../core/stores/mongodb/connection.js'
 import { NEWEST_FORMAT } from '../../../core/stores/mongodb/formats.js'
 import { type MongoStore, type MongoStoreOptions, openMongoStore } from '../../../core/stores/mongodb/open.js'
-import type { StoreFactory, StoreHandle, StoreOptions } from '../../conformance/factory.js'
+import type { EventStoreFactory, EventStoreHandle, StoreOptions } from '../../conformance/factory.js'
 import { type MongoServer, noMongo, startMongo } from './server.js'
 
 /** Databases of one test file on the server. A store that was closed leaves its own, emptied, to the next: making one takes long. */
@@ -37,7 +37,7 @@ export class Databases {
 }
 
 /** Runs suites against one real server; without one they are skipped with the reason. */
-export function onMongo(t: Test, suites: (factory: StoreFactory) => void): void {
+export function onMongo(t: Test, suites: (factory: EventStoreFactory) => void): void {
   if (noMongo !== false) {
     t.pass('needs MongoDB', { skip: noMongo })
     return
@@ -50,11 +50,14 @@ export function onMongo(t: Test, suites: (factory: StoreFactory) => void): void 
   })
 }
 
-export function mongoFactory(start: () => Promise<Databases>, more: Partial<MongoStoreOptions> = {}): StoreFactory {
+export function mongoFactory(
+  start: () => Promise<Databases>,
+  more: Partial<MongoStoreOptions> = {},
+): EventStoreFactory {
   return {
     name: 'mongodb',
     supports: { clock: true, generation: true, formatVersion: true, claimsKept: true },
-    async open(_t: Test, options: StoreOptions): Promise<StoreHandle> {
+    async open(_t: Test, options: StoreOptions): Promise<EventStoreHandle> {
       const databases = await start()
       const name = databases.take()
       const openStore = (): Promise<MongoStore> =>
@@ -62,6 +65,7 @@ export function mongoFactory(start: () => Promise<Databases>, more: Partial<Mong
           url: databases.server.url(name),
           limits: { ...DEFAULT_MAILBOX_LIMITS, ...options.limits },
           ...(options.uplinkLimits === undefined ? {} : { uplinkLimits: options.uplinkLimits }),
+          ...(options.eventLimits === undefined ? {} : { eventLimits: options.eventLimits }),
           log: createLogger({ level: 'silent' }),
           ...(options.clock === undefined ? {} : { clock: options.clock }),
           ...more,
@@ -77,6 +81,12 @@ export function mongoFactory(start: () => Promise<Databases>, more: Partial<Mong
         },
         get uplink() {
           return store.uplink
+        },
+        get events() {
+          return store.events
+        },
+        get webhooks() {
+          return store.webhooks
         },
         get sessions() {
           return store.sessions
