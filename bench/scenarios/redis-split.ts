@@ -25,14 +25,19 @@ import { postriderDevices, postriderOrder } from '../lib/systems.js'
 
 const spec = {
   devices: devicesOption,
-  messages: integer(200_000, 1, 5_000_000, 'messages of a round'),
+  messages: integer(300_000, 1, 5_000_000, 'messages of a round'),
   batch: integer(100, 1, 1000, 'messages of a request'),
   connections: connectionsOption,
   payloadBytes: payloadOption,
   deviceProcesses: processesOption,
   dedup: dedupOption,
   rounds: roundsOption,
-  warmUp: integer(50_000, 0, 1_000_000, 'messages of a round that go before, not measured'),
+  warmUp: integer(
+    300_000,
+    0,
+    1_000_000,
+    'messages of a round that go before, not measured: each process compiles its own',
+  ),
   countedMessages: integer(5_000, 1, 100_000, 'messages to the devices of one of two brokers, counted'),
   countedSeconds: integer(5, 1, 60, 'how long everything is counted, as long while nothing is pushed'),
 }
