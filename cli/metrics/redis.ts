@@ -60,6 +60,12 @@ export const REDIS = metricGroup<RedisSource>('Redis store', 'with a Redis store
     ({ counters }) => counters.failures,
   ),
   counter(
+    'redis_claims_ended_total',
+    'Claims of dead nodes that this process has ended',
+    'A node was killed, or said nothing for 20 s: its devices that had not come back count as away since then',
+    ({ counters }) => counters.claimsEnded,
+  ),
+  counter(
     'redis_connection_errors_total',
     'Connections that failed or ended',
     'Rises while Redis is away',

@@ -29,6 +29,8 @@ export class RedisCounters {
   readonly outcomes = new OutcomeCounters()
   commands = 0
   readonly failures: Record<CommandFailure, number> = { refused: 0, not_sent: 0, unanswered: 0 }
+  /** Claims of dead nodes that this process has ended. */
+  claimsEnded = 0
   /** Connections that ended or could not be made. */
   connectionErrors = 0
   /** As of the last time that they were asked. */

@@ -42,8 +42,8 @@ export interface EventUsage {
  *   - `message.expired` and `message.overflow`: a message became an exception of that kind; `expired` also by the retention,
  *     which its `reason` says. Messages that were given up together may be one event.
  *   - `device.offline_with_pending`: a message was appended that nobody is there to take (no claim), or a claim was released
- *     while messages wait; once until the next claim. A claim that went with its process (a store that does not keep claims)
- *     is found out by a walk in the background.
+ *     while messages wait; once until the next claim. What became of the claims of a process that died is found out in the
+ *     background, a bit at a time.
  *   A purge tells nothing.
  * - **Order.** Events of one device are in the order of the changes. (Redis Cluster: they reach the log some milliseconds after
  *   the change, and still in that order.)

@@ -2,7 +2,10 @@ import type { ExceptionReason } from '../../protocol/codes.js'
 import type { GapReason } from '../../protocol/frames/frame-types.js'
 import type { NewMessage, Position, StoredMessage } from '../model/message.js'
 
-/** Which connection owns a device. Valid while the stored claimId equals it. */
+/**
+ * Which connection owns a device. Valid while the stored claimId equals it. A claim whose process is dead ends by itself, as if it
+ * had been released: in a store of one process with it, in one of many when the others have found out.
+ */
 export interface Claim {
   readonly node: string
   /** Random, never reused. */

@@ -15,6 +15,8 @@ export interface StoreOptions {
   readonly uplinkLimits?: Partial<UplinkLimits>
   readonly eventLimits?: Partial<EventLimits>
   readonly sharedLimits?: Partial<SharedLimits>
+  /** How long a process keeps its claims without a sign of life; drivers that forget them ignore it. */
+  readonly claimLeaseMs?: number
   /** The store's clock; drivers without `supports.clock` ignore it. Default: the system's. */
   readonly clock?: Clock
 }
@@ -65,8 +67,17 @@ export interface StoreFactory {
   open(t: Test, options: StoreOptions): Promise<StoreHandle>
 }
 
+/** The same store through another process. */
+export interface AnotherProcess {
+  readonly mailbox: Mailbox
+  /** It reaches the store no more, without a word. */
+  readonly kill: () => Promise<void>
+}
+
 /** A store that records events. */
 export interface EventStoreHandle extends StoreHandle {
+  /** Closed with the store; there where `supports.claimsKept`. */
+  readonly another?: () => Promise<AnotherProcess>
   readonly events: EventLog
   readonly webhooks: WebhookStore
 }

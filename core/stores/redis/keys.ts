@@ -62,6 +62,13 @@ export const EVENTS_KEY = 'pr-events:{log}'
 export const eventOutboxKey = (tag: string): string => `pr-events:{${tag}}:o`
 /** Who brings them there, and what was brought last: hash slot → ids. */
 export const EVENT_RELAY_KEYS = { lease: 'pr-events:{log}:relay', brought: 'pr-events:{log}:brought' } as const
+/**
+ * Devices are divided into shards, each wholly in the slot of its devices (shards.ts). In each, for each node: a hash of the devices
+ * that it has claims of. What stands here is in front of the node's name.
+ */
+export const claimsPrefix = (tag: string): string => `pr-claims:{${tag}}:`
+/** Nodes with claims: sorted set node → until when it counts as alive, set of the dead ones, who looks after what they left. */
+export const CLAIM_NODES_KEYS = ['pr-claims:{nodes}', 'pr-claims:{nodes}:dead', 'pr-claims:{nodes}:caretaker'] as const
 /** Hash: id → webhook. */
 export const WEBHOOKS_KEY = 'pr-webhooks:{log}'
 /** The last token that a lease got. */

@@ -8,6 +8,7 @@ import { DEFAULT_SHARED_LIMITS, type SharedLimits, type SharedSessions } from '.
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
 import type { WebhookStore } from '../../ports/webhook-store.js'
 import { RedisConnections } from './connections.js'
+import { ClaimNodes } from './claim-nodes.js'
 import { scriptSettings, type StoreContext } from './device-scripts.js'
 import { FORMAT, NEWEST_FORMAT } from './formats.js'
 import { deviceRecordKey, eventOutboxKey, EVENTS_KEY, META_KEY } from './keys.js'
@@ -23,6 +24,7 @@ import { RedisWebhooks } from './redis-webhooks.js'
 import { textOf } from './reply.js'
 import { loadScripts } from './script-loader.js'
 import { watchServers } from './server-watch.js'
+import { clusterShards, oneServerShards } from './shards.js'
 import { slotOf, slotTags } from './slot.js'
 
 export interface RedisStoreOptions {
@@ -32,6 +34,8 @@ export interface RedisStoreOptions {
   readonly uplinkLimits?: Partial<UplinkLimits>
   readonly ordinaryLimits?: Partial<SharedLimits>
   readonly eventLimits?: Partial<EventLimits>
+  /** How long a node keeps its claims without a sign of life. Default 20,000. */
+  readonly claimLeaseMs?: number
   /** A change is answered when so many replicas have it, too; 0: not asked. */
   readonly wait?: number
   /** Take a server without an append-only file. */
@@ -84,12 +88,25 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
     allowNoAof: options.allowNoAof ?? false,
     counters,
   })
-  const context: StoreContext = { connections, scripts, clock: options.clock ?? null, eventsKey: eventsKeyFor(tags) }
+  const context: StoreContext = {
+    connections,
+    scripts,
+    clock: options.clock ?? null,
+    eventsKey: eventsKeyFor(tags),
+    shards: tags === null ? oneServerShards() : clusterShards(connections, tags),
+  }
   const uplink = await openParts(context, describeLocation(location), options.log).catch(async (error: unknown) => {
     await connections.close()
     throw error
   })
-  const mailbox = new RedisMailbox(context)
+  const nodes = new ClaimNodes({
+    context,
+    counters,
+    log: options.log,
+    monotonic: () => systemClock.monotonic(),
+    ...(options.claimLeaseMs === undefined ? {} : { leaseMs: options.claimLeaseMs }),
+  })
+  const mailbox = new RedisMailbox(context, nodes)
   const credentials = new RedisCredentials(context, options.clock ?? systemClock)
   const sessions = new RedisSharedSessions(context, options.log, ordinary.leaseMs)
   const events = new RedisEvents(context, options.log)
@@ -108,6 +125,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
       events.close(),
       webhooks.close(),
     ])
+    await nodes.close()
     await connections.close()
   }
   return {

@@ -27,8 +27,9 @@ import { randomId } from '../../random-id.js'
 import { ackAll } from './acks.js'
 import { appendAll, claimOf } from './append.js'
 import { CallGate } from '../call-gate.js'
+import type { ClaimNodes } from './claim-nodes.js'
 import { DeviceIndex } from './device-index.js'
-import { change, look, type StoreContext } from './device-scripts.js'
+import { change, claimsArgument, look, type StoreContext } from './device-scripts.js'
 import { headsOf } from './heads.js'
 import { META_KEY, deviceRecordKey } from './keys.js'
 import { decodeEntry } from './message-codec.js'
@@ -39,10 +40,12 @@ import { bytesOf, listOf, numberOf, textOf } from './reply.js'
 export class RedisMailbox implements Mailbox {
   readonly #context: StoreContext
   readonly #index: DeviceIndex
+  readonly #nodes: ClaimNodes
   readonly #gate = new CallGate()
 
-  constructor(context: StoreContext) {
+  constructor(context: StoreContext, nodes: ClaimNodes) {
     this.#context = context
+    this.#nodes = nodes
     this.#index = new DeviceIndex(context)
   }
 
@@ -105,8 +108,11 @@ export class RedisMailbox implements Mailbox {
 
   claim(device: string, claim: Claim, options: { readonly force: boolean }): Promise<ClaimGranted | ClaimHeld> {
     return this.#gate.run(async () => {
+      await this.#nodes.know(claim.node)
       const generation = await this.#instanceGeneration(device)
-      const args = [generation, randomId(), claim.node, claim.claimId, options.force ? 1 : 0]
+      const { node, claimId } = claim
+      const noted = claimsArgument(this.#context, device)
+      const args = [generation, randomId(), node, claimId, options.force ? 1 : 0, noted]
       const reply = listOf(await change(this.#context, 'claim', device, args))
       if (numberOf(reply[0]) === 0) return { ok: false, claim: claimOf(reply[1], reply[2]) ?? claim }
       if (numberOf(reply[7]) === 0) await this.#index.add(device)
@@ -135,7 +141,10 @@ export class RedisMailbox implements Mailbox {
   }
 
   release(device: string, claimId: string): Promise<boolean> {
-    return this.#gate.run(async () => (await change(this.#context, 'release', device, [claimId])) === 1)
+    return this.#gate.run(async () => {
+      const args = [claimId, claimsArgument(this.#context, device)]
+      return (await change(this.#context, 'release', device, args)) === 1
+    })
   }
 
   keepSubscription(device: string, claimId: string, filter: string | null): Promise<boolean> {
@@ -266,7 +275,7 @@ export class RedisMailbox implements Mailbox {
 
   purge(device: string): Promise<{ readonly existed: boolean; readonly claim: Claim | null }> {
     return this.#gate.run(async () => {
-      const reply = await change(this.#context, 'purge', device, [])
+      const reply = await change(this.#context, 'purge', device, [claimsArgument(this.#context, device)])
       await this.#index.remove(device)
       if (reply === null) return { existed: false, claim: null }
       const [node, claimId, pending] = listOf(reply)

@@ -88,6 +88,7 @@ function redisFactory(name: string, start: () => Promise<Place>): EventStoreFact
           ...(options.eventLimits === undefined ? {} : { eventLimits: options.eventLimits }),
           log: createLogger({ level: 'silent' }),
           ...(options.clock === undefined ? {} : { clock: options.clock }),
+          ...(options.claimLeaseMs === undefined ? {} : { claimLeaseMs: options.claimLeaseMs }),
         })
       let store = await openStore()
       const others: Array<typeof store> = []
@@ -115,6 +116,11 @@ function redisFactory(name: string, start: () => Promise<Place>): EventStoreFact
           const another = await openStore()
           others.push(another)
           return another.sessions
+        },
+        async another() {
+          const another = await openStore()
+          others.push(another)
+          return { mailbox: another.mailbox, kill: () => another.connections.close() }
         },
         async cutOff(sessions) {
           const cut = others.find((another) => another.sessions === sessions)

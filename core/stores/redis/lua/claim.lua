@@ -1,6 +1,6 @@
 -- Makes a claim the owner; creates the device.
 -- KEYS  deviceKeys
--- ARGV  now, generation, id for a new epoch, node, claim id, force (1 or 0)
+-- ARGV  now, generation, id for a new epoch, node, claim id, force (1 or 0), where the claims of nodes are noted
 -- Returns {0, node, claim} (held by another) | {1, epoch of the cursor, cursor, head, last epoch, pending, subscription, indexed}
 -- flags: allow-oom
 --@include clock
@@ -8,6 +8,7 @@
 --@include epochs
 --@include exceptions
 --@include log
+--@include claims
 local now = timeOf(ARGV[1])
 local r, changed = openDevice(now)
 if not r then
@@ -21,6 +22,10 @@ if r[CLAIM] ~= ARGV[5] then
   end
   -- A node gives its claims back, or flushes before another connection of its own takes the device. This one did neither.
   if r[CLAIM] ~= '' and r[NODE] ~= ARGV[4] then r[MAYBE_SENT] = r[HEAD] end
+  if r[NODE] ~= ARGV[4] then
+    forgetClaim(ARGV[7], r[NODE])
+    noteClaim(ARGV[7], ARGV[4])
+  end
   r[NODE], r[CLAIM] = ARGV[4], ARGV[5]
   r[CONNECTED], r[SEEN], r[USED] = now, now, now
   r[TOLD_OFFLINE] = 0

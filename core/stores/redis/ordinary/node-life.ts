@@ -5,13 +5,13 @@
 //                          └───▶ not known, or another Redis answers ─▶ a new name: filters and connections move to it, what
 //                                 is not the connection's any more is closed, the old stream is read to its end
 //
-// A node declares others dead only after it could renew its own lease for a whole lease without a break: when Redis was away, or
-// this node frozen, everybody gets the time to come back.
+// When it declares others dead, lease-watch.ts says.
 
 import { randomId } from '../../../random-id.js'
 import type { Logger } from '../../../log.js'
 import type { HeldConnection, SharedHandler } from '../../../ports/shared-sessions.js'
 import type { OrdinaryCalls, UplinkWill } from './calls.js'
+import { LeaseWatch } from '../lease-watch.js'
 import { messageOf } from '../redis-errors.js'
 
 /** Its lease is renewed so often in it. */
@@ -48,11 +48,7 @@ export class NodeLife {
   #from: string | null = null
   #missed = false
   #generation: string
-  /** Since when the lease could be renewed without a break; when it was last. */
-  #since = 0
-  #renewedAt = 0
-  /** What Redis said then that the time was. */
-  #redisNow = 0
+  readonly #watch: LeaseWatch
   #timer: NodeJS.Timeout | null = null
   #turn: Promise<void> = Promise.resolve()
   #stopped = false
@@ -62,6 +58,7 @@ export class NodeLife {
   constructor(options: NodeLifeOptions) {
     this.#options = options
     this.#leaseMs = options.leaseMs
+    this.#watch = new LeaseWatch(options.leaseMs, options.monotonic)
     this.#generation = options.generation()
   }
 
@@ -72,9 +69,7 @@ export class NodeLife {
 
   /** Rejects with StoreUnavailable. */
   async join(): Promise<void> {
-    const now = this.#options.monotonic()
     await this.#live('join')
-    this.#since = now
     this.#plan(0)
   }
 
@@ -136,14 +131,11 @@ export class NodeLife {
   }
 
   async #live(what: 'join' | 'renew'): Promise<{ readonly known: boolean; readonly more: boolean }> {
-    const { calls, handler, monotonic } = this.#options
-    const begun = monotonic()
-    if (begun - this.#renewedAt > this.#leaseMs / 2) this.#since = begun
-    const declares = what === 'renew' && begun - this.#since >= this.#leaseMs
-    const declaresAt = declares ? Math.round(this.#redisNow + begun - this.#renewedAt) : 0
-    const answer = await calls.live(this.#node, what, { declaresAt, clears: what === 'renew' })
-    this.#renewedAt = begun
-    this.#redisNow = answer.now
+    const { calls, handler } = this.#options
+    const renews = what === 'renew'
+    const { begun, declaresAt } = this.#watch.begin()
+    const answer = await calls.live(this.#node, what, { declaresAt: renews ? declaresAt : 0, clears: renews })
+    this.#watch.done(begun, answer.now)
     handler.onTotals(answer)
     handler.onDrops(answer.drops)
     for (const will of answer.uplinkWills) void this.#storeWill(will)
