@@ -8,12 +8,12 @@ function rig() {
   const watch = new LeaseWatch(LEASE_MS, () => state.now)
   return {
     state,
-    pass(ms: number) {
+    pass: (ms: number): void => {
       state.now += ms
       state.redis += ms
     },
     /** A renewal that is answered, or not; what it could declare with. */
-    renew(answered = true): number {
+    renew: (answered = true): number => {
       const { begun, declaresAt } = watch.begin()
       if (answered) watch.done(begun, state.redis)
       return declaresAt

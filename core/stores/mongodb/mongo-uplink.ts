@@ -17,6 +17,7 @@ import {
 } from '../../ports/uplink.js'
 import { randomId } from '../../random-id.js'
 import { CallGate } from '../call-gate.js'
+import { UplinkSteps } from '../uplink-steps.js'
 import type { MongoConnection } from './connection.js'
 import { DedupDocuments } from './dedup-documents.js'
 import { fieldsOf, numberOf } from './fields.js'
@@ -49,12 +50,6 @@ const TAIL_BYTES = 64 * 1024
 /** Another process was first, so often in a row. */
 const MOST_TRIES = 200
 
-interface Waiting {
-  readonly items: readonly NewUplink[]
-  readonly resolve: (results: readonly UplinkResult[]) => void
-  readonly reject: (reason: unknown) => void
-}
-
 interface Prepared {
   readonly item: NewUplink
   /** Items of one call and device. */
@@ -70,8 +65,14 @@ export class MongoUplink implements Uplink {
   readonly #log: Logger
   readonly #gate = new CallGate()
   readonly #timer: NodeJS.Timeout
-  #waiting: Waiting[] = []
-  #running = false
+  readonly #steps = new UplinkSteps({
+    maxItems: STEP_ITEMS,
+    maxBytes: STEP_BYTES,
+    store: (calls) =>
+      this.#store(calls).catch((error: unknown) => {
+        throw explainFailure(error)
+      }),
+  })
   #trimming = false
   #usage: UplinkUsage = { count: 0, bytes: 0 }
 
@@ -106,44 +107,7 @@ export class MongoUplink implements Uplink {
   }
 
   append(items: readonly NewUplink[]): Promise<readonly UplinkResult[]> {
-    return this.#gate.run(
-      () =>
-        new Promise((resolve, reject) => {
-          this.#waiting.push({ items, resolve, reject })
-          if (!this.#running) void this.#run()
-        }),
-    )
-  }
-
-  async #run(): Promise<void> {
-    this.#running = true
-    // What comes in this turn is in the first step.
-    await Promise.resolve()
-    while (this.#waiting.length > 0) {
-      const calls = this.#takeStep()
-      try {
-        const results = await this.#store(calls.map(({ items }) => items))
-        for (const [i, { resolve }] of calls.entries()) resolve(results[i] ?? [])
-      } catch (error) {
-        for (const { reject } of calls) reject(explainFailure(error))
-      }
-    }
-    this.#running = false
-  }
-
-  #takeStep(): readonly Waiting[] {
-    let items = 0
-    let bytes = 0
-    let count = 0
-    for (const call of this.#waiting) {
-      items += call.items.length
-      for (const { payload } of call.items) bytes += payload.byteLength
-      if (count > 0 && (items > STEP_ITEMS || bytes > STEP_BYTES)) break
-      count++
-    }
-    const step = this.#waiting.slice(0, count)
-    this.#waiting = this.#waiting.slice(count)
-    return step
+    return this.#gate.run(() => this.#steps.append(items))
   }
 
   async #store(calls: ReadonlyArray<readonly NewUplink[]>): Promise<ReadonlyArray<readonly UplinkResult[]>> {

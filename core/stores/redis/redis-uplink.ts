@@ -13,6 +13,7 @@ import {
   type UplinkUsage,
 } from '../../ports/uplink.js'
 import { CallGate } from '../call-gate.js'
+import { UplinkSteps } from '../uplink-steps.js'
 import type { Argument } from './connections.js'
 import { ask, changeKeys, lookKeys, type StoreContext, timeArgument } from './device-scripts.js'
 import { UPLINK_LOG_KEY, UPLINK_STATE_KEY, uplinkDedupKey } from './keys.js'
@@ -27,19 +28,16 @@ const STEP_ITEMS = 1_000
 const STEP_BYTES = 1024 * 1024
 const ID = /^\d{1,15}-\d{1,15}$/
 
-interface Waiting {
-  readonly items: readonly NewUplink[]
-  readonly resolve: (results: readonly UplinkResult[]) => void
-  readonly reject: (reason: unknown) => void
-}
-
 export class RedisUplink implements Uplink {
   readonly #context: StoreContext
   readonly #log: Logger
   readonly #gate = new CallGate()
   readonly #timer: NodeJS.Timeout
-  #waiting: Waiting[] = []
-  #running = false
+  readonly #steps = new UplinkSteps({
+    maxItems: STEP_ITEMS,
+    maxBytes: STEP_BYTES,
+    store: (calls) => this.#store(calls),
+  })
   #trimming = false
   #usage: UplinkUsage = { count: 0, bytes: 0 }
 
@@ -67,44 +65,7 @@ export class RedisUplink implements Uplink {
   }
 
   append(items: readonly NewUplink[]): Promise<readonly UplinkResult[]> {
-    return this.#gate.run(
-      () =>
-        new Promise((resolve, reject) => {
-          this.#waiting.push({ items, resolve, reject })
-          if (!this.#running) void this.#run()
-        }),
-    )
-  }
-
-  async #run(): Promise<void> {
-    this.#running = true
-    // What comes in this turn is in the first step.
-    await Promise.resolve()
-    while (this.#waiting.length > 0) {
-      const calls = this.#takeStep()
-      try {
-        const results = await this.#store(calls.map(({ items }) => items))
-        for (const [i, { resolve }] of calls.entries()) resolve(results[i] ?? [])
-      } catch (error) {
-        for (const { reject } of calls) reject(error)
-      }
-    }
-    this.#running = false
-  }
-
-  #takeStep(): readonly Waiting[] {
-    let items = 0
-    let bytes = 0
-    let count = 0
-    for (const call of this.#waiting) {
-      items += call.items.length
-      for (const { payload } of call.items) bytes += payload.byteLength
-      if (count > 0 && (items > STEP_ITEMS || bytes > STEP_BYTES)) break
-      count++
-    }
-    const step = this.#waiting.slice(0, count)
-    this.#waiting = this.#waiting.slice(count)
-    return step
+    return this.#gate.run(() => this.#steps.append(items))
   }
 
   async #store(calls: ReadonlyArray<readonly NewUplink[]>): Promise<ReadonlyArray<readonly UplinkResult[]>> {
