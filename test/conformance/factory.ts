@@ -33,6 +33,8 @@ export interface StoreSupport {
   readonly formatVersion: Support
   /** A claim outlives `reopen`. (A store of one process may forget claims: its connections ended with the process.) */
   readonly claimsKept: Support
+  /** Claims of a process that died end by themselves. */
+  readonly claimsEnded: Support
 }
 
 /** One empty store of its own, seen through the driver. */
@@ -76,7 +78,7 @@ export interface AnotherProcess {
 
 /** A store that records events. */
 export interface EventStoreHandle extends StoreHandle {
-  /** Closed with the store; there where `supports.claimsKept`. */
+  /** Closed with the store; there where `supports` has `claimsKept` and `claimsEnded`. */
   readonly another?: () => Promise<AnotherProcess>
   readonly events: EventLog
   readonly webhooks: WebhookStore

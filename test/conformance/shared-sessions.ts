@@ -249,7 +249,7 @@ export function sharedSessionsConformance(t: Test, factory: StoreFactory): void 
   })
 
   t.test(name('a node that dies is cleared up by the others, its wills come once, its sessions wait'), async (t) => {
-    const { a, b, another, cutOff, queue } = await rig(t, factory, { leaseMs: 600 })
+    const { a, b, another, cutOff, queue } = await rig(t, factory, { leaseMs: 1_500 })
     await b.session('spy', 's', 'w/#')
     const process = await another()
     const dead = await TestNode.join(process)

@@ -18,6 +18,7 @@ export function lmdbFactory(durability: 'disk' | 'process'): EventStoreFactory {
       generation: true,
       formatVersion: true,
       claimsKept: 'one process serves the store, and its connections end with it',
+      claimsEnded: true,
     },
     open: (_t: Test, options: StoreOptions) => openInTemporaryFolder(durability, options),
   }

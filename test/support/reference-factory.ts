@@ -8,7 +8,13 @@ import { createReferenceCredentials, type ReferenceCredentialsState } from './re
 /** The reference mailbox as a store under test: shows that the suite asks for nothing the contract does not say. */
 export const referenceFactory: StoreFactory = {
   name: 'reference',
-  supports: { clock: true, generation: true, formatVersion: 'it is in memory only', claimsKept: true },
+  supports: {
+    clock: true,
+    generation: true,
+    formatVersion: 'it is in memory only',
+    claimsKept: true,
+    claimsEnded: 'it is of one process',
+  },
   async open(_t, options) {
     const clock = options.clock ?? systemClock
     const store = new ReferenceStore({ clock, limits: options.limits ?? {} })

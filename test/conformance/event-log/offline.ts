@@ -10,6 +10,7 @@ const LEASE_MS = 2_000
 
 /** `device.offline_with_pending`: once for each time that a device is away. */
 export function offlineConformance(t: Test, factory: EventStoreFactory): void {
+  const { claimsKept, claimsEnded } = factory.supports
   t.test('offline: a message that finds nobody is told, the next ones are not', async (t) => {
     const { mailbox, events } = await openStore(t, factory)
     const { epoch } = await push(mailbox, 'a')
@@ -65,7 +66,7 @@ export function offlineConformance(t: Test, factory: EventStoreFactory): void {
     await told(t, store.events, ['offline a 1'])
   })
 
-  t.test('offline: a process that dies takes its connections with it', async (t) => {
+  t.test('offline: a process that dies takes its connections with it', needs(claimsEnded), async (t) => {
     const store = await openStore(t, factory, { claimLeaseMs: LEASE_MS })
     const dying = (await store.another?.()) ?? { mailbox: store.mailbox, kill: () => store.reopen() }
     for (const device of ['a', 'b', 'c']) await own(dying.mailbox, device)
@@ -79,7 +80,7 @@ export function offlineConformance(t: Test, factory: EventStoreFactory): void {
     await told(t, store.events, ['offline a 1+1', 'offline b 1', 'offline c 2'])
   })
 
-  t.test('offline: of a dead process, only what nobody took over', needs(factory.supports.claimsKept), async (t) => {
+  t.test('offline: of a dead process, only what nobody took over', needs(claimsKept, claimsEnded), async (t) => {
     const store = await openStore(t, factory, { claimLeaseMs: LEASE_MS })
     const dying = await store.another?.()
     if (dying === undefined) throw new Error('a store that keeps claims can be opened again')
@@ -106,7 +107,7 @@ export function offlineConformance(t: Test, factory: EventStoreFactory): void {
     await told(t, store.events, ['offline stays 1+2', 'offline moves 1+1'])
   })
 
-  t.test('offline: a process that lives keeps its connections', needs(factory.supports.claimsKept), async (t) => {
+  t.test('offline: a process that lives keeps its connections', needs(claimsKept, claimsEnded), async (t) => {
     const store = await openStore(t, factory, { claimLeaseMs: LEASE_MS })
     const dying = await store.another?.()
     if (dying === undefined) throw new Error('a store that keeps claims can be opened again')

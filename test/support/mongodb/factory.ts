@@ -56,7 +56,13 @@ export function mongoFactory(
 ): EventStoreFactory {
   return {
     name: 'mongodb',
-    supports: { clock: true, generation: true, formatVersion: true, claimsKept: true },
+    supports: {
+      clock: true,
+      generation: true,
+      formatVersion: true,
+      claimsKept: true,
+      claimsEnded: 'the driver does not look for claims of dead processes',
+    },
     async open(_t: Test, options: StoreOptions): Promise<EventStoreHandle> {
       const databases = await start()
       const name = databases.take()
