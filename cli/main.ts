@@ -2,6 +2,8 @@ import { nearest } from '../core/config/nearest.js'
 import { StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
 import { CommandFailure, usageError, type Command, type CommandIo } from './command.js'
+import { backupCommand } from './commands/backup.js'
+import { generationCommand } from './commands/generation.js'
 import { keyCommand } from './commands/key.js'
 import { listenCommand } from './commands/listen.js'
 import { peekCommand } from './commands/peek.js'
@@ -17,6 +19,8 @@ export const COMMANDS: readonly Command[] = [
   pushCommand,
   listenCommand,
   peekCommand,
+  backupCommand,
+  generationCommand,
 ]
 
 const HELP = new Set(['--help', '-h', 'help'])

@@ -5,7 +5,8 @@ import t, { type Test } from 'tap'
 import { StartupError } from '../../core/errors.js'
 import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
-import { newGeneration, openLmdbStore } from '../../core/stores/lmdb/open.js'
+import { newGeneration } from '../../core/stores/lmdb/generation.js'
+import { openLmdbStore } from '../../core/stores/lmdb/open.js'
 
 const log = createLogger({ level: 'silent' })
 const open = (path: string) => openLmdbStore({ path, durability: 'disk', limits: DEFAULT_MAILBOX_LIMITS, log })

@@ -2,7 +2,7 @@ import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { CLOSE_CODES, type CloseCode } from '../../protocol/codes.js'
-import { newGeneration } from '../../core/stores/lmdb/open.js'
+import { newGeneration } from '../../core/stores/lmdb/generation.js'
 import { startNode, until, type TestNode } from '../support/broker/node.js'
 import { StreamDevice } from '../support/stream/stream-device.js'
 

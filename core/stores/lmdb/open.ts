@@ -1,9 +1,6 @@
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { type Clock, systemClock } from '../../clock.js'
-import { StartupError } from '../../errors.js'
-import { EXIT } from '../../exit-codes.js'
 import type { Logger } from '../../log.js'
 import type { Credentials } from '../../ports/credentials.js'
 import { DEFAULT_EVENT_LIMITS, type EventLimits, type EventLog } from '../../ports/event-log.js'
@@ -12,7 +9,8 @@ import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../por
 import type { SessionStore } from '../../ports/session-store.js'
 import type { WebhookStore } from '../../ports/webhook-store.js'
 import { randomId } from '../../random-id.js'
-import { Engine, readNumber } from './engine.js'
+import { Engine } from './engine.js'
+import { checkFormat, LMDB_FORMAT, openEnvironment } from './environment.js'
 import type { LmdbCounters, LmdbUsage } from '../../metrics/lmdb-counters.js'
 import { LmdbCredentials } from './lmdb-credentials.js'
 import { LmdbEvents } from './lmdb-events.js'
@@ -23,11 +21,6 @@ import { LmdbWebhooks } from './lmdb-webhooks.js'
 import { takeLock } from './lock.js'
 import { startMaintenance } from './maintenance.js'
 import { metaKey, openTables, type Tables } from './tables.js'
-
-/** The format of the whole folder: 2 since there is the watermark `received`, 3 since there are events. A newer one is refused. */
-export const LMDB_FORMAT = 3
-/** Folders since then are read; what is written to them makes them the present format. */
-const OLDEST_FORMAT = 1
 
 export interface LmdbStoreOptions {
   /** The data folder; made (mode 0700) when it does not exist. */
@@ -129,54 +122,6 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
     await env.close()
     throw error
   }
-}
-
-/** Gives the store at `path` a new generation, for operators who restored a backup. The store must not be served. */
-export async function newGeneration(path: string): Promise<string> {
-  const env = openEnvironment(resolve(path), 'disk')
-  try {
-    const tables = openTables(env)
-    checkFormat(path, tables)
-    const lock = await takeLock(resolve(path), tables)
-    const generation = randomId()
-    tables.meta.putSync(metaKey('generation'), Buffer.from(generation))
-    await lock.release()
-    return generation
-  } finally {
-    await env.close()
-  }
-}
-
-function openEnvironment(path: string, durability: 'disk' | 'process'): RootDatabase<Buffer, Buffer> {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
-    return open<Buffer, Buffer>({
-      path: join(path, 'store.mdb'),
-      noSubdir: true,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      maxDbs: 32,
-      // One transaction a group, opened and closed by us.
-      eventTurnBatching: false,
-      // disk: a commit is finished when it is flushed.
-      overlappingSync: durability === 'process',
-    })
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new StartupError(`the data folder ${path} cannot be used: ${reason}`, {
-      cause: error,
-      exitCode: EXIT.cannotCreate.code,
-    })
-  }
-}
-
-function checkFormat(path: string, tables: Tables): void {
-  const format = readNumber(tables, 'format')
-  if (format === null || (format >= OLDEST_FORMAT && format <= LMDB_FORMAT)) return
-  throw new StartupError(
-    `the data folder ${path} has format ${format}, this version reads up to format ${LMDB_FORMAT}: use the version that wrote it, or a newer one`,
-  )
 }
 
 /** On a full disk the mark cannot be made; the next start then treats the stop as unclean, which is safe. */

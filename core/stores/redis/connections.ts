@@ -9,7 +9,16 @@ import { EXIT } from '../../exit-codes.js'
 import type { Logger } from '../../log.js'
 import type { OutcomeCounters } from '../../model/outcome-counters.js'
 import { commonOptions, createClient, SILENCE_MS } from './create-client.js'
-import { checkServer, type Demands, type Instance, instanceOf, parseInfo, shortHash } from './instance.js'
+import {
+  checkServer,
+  type Demands,
+  type Instance,
+  instanceOf,
+  parseInfo,
+  type ServerInfo,
+  shortHash,
+} from './instance.js'
+import { readMark } from './generation-mark.js'
 import { codeOf, failureOf, messageOf } from './redis-errors.js'
 import { describeLocation, type RedisLocation } from '../../config/redis-location.js'
 import { textOf } from './reply.js'
@@ -65,6 +74,8 @@ export class RedisConnections {
   readonly #waits = new Map<Redis, Promise<unknown>>()
   readonly #counters: RedisCounters
   #generation = ''
+  /** Of the store; it changes only while nobody serves it. */
+  #mark = ''
   #underWay = 0
   #bytesUnderWay = 0
   #closed = false
@@ -321,16 +332,19 @@ export class RedisConnections {
   async #learnAll(): Promise<void> {
     const masters = this.#masters()
     if (masters.length === 0) throw new StartupError(`${describeLocation(this.#location)}: the cluster has no master`)
+    const found: Array<readonly [Redis, ServerInfo]> = []
     for (const node of masters) {
       if (node.status === 'wait') await node.connect()
       const info = parseInfo(textOf(await node.callBuffer('info')))
       checkServer(info, describeLocation(this.#location), this.#demands)
-      this.#know(node, instanceOf(info))
+      found.push([node, info])
     }
+    if (this.#demands.keepsMessages) this.#mark = await readMark(this)
+    for (const [node, info] of found) this.#know(node, instanceOf(info, this.#mark))
   }
 
   async #learn(node: Redis): Promise<Instance> {
-    const instance = instanceOf(parseInfo(textOf(await node.callBuffer('info'))))
+    const instance = instanceOf(parseInfo(textOf(await node.callBuffer('info'))), this.#mark)
     this.#know(node, instance)
     return instance
   }

@@ -1,5 +1,6 @@
 // Which Redis answers. A generation is a value that no start and no promotion had before: the process's run id together with
-// the replication id of the master, which changes whenever a replica is promoted (ADR 12).
+// the replication id of the master, which changes whenever a replica is promoted (ADR 12), and the store's mark, if it has one: a new
+// one for each `postrider generation new`, for whoever put older data into a server that went on running.
 
 import { createHash } from 'node:crypto'
 import { StartupError } from '../../errors.js'
@@ -48,8 +49,9 @@ export function parseInfo(text: string): ServerInfo {
 export const shortHash = (text: string): string =>
   createHash('sha256').update(text).digest().toString('base64url', 0, 8)
 
-export function instanceOf(info: ServerInfo): Instance {
-  return { replicationId: info.replicationId, generation: shortHash(`${info.runId} ${info.replicationId}`) }
+/** `mark`: empty where nobody has ever asked for a new generation. */
+export function instanceOf({ runId, replicationId }: ServerInfo, mark: string): Instance {
+  return { replicationId, generation: shortHash(`${runId} ${replicationId}${mark === '' ? '' : ` ${mark}`}`) }
 }
 
 export interface Demands {
