@@ -43,6 +43,7 @@ export async function startApi(
     tokens: security.tokens,
     log: node.clientLog,
     counters,
+    tracer: node.tracer,
     http: config.metrics === 'on' ? http : null,
     limits: {
       ...limits.api,

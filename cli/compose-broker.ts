@@ -40,6 +40,7 @@ export async function startBroker(node: NodeParts): Promise<{ readonly broker: B
     log,
     counters: courierCounters,
     measures: config.metrics === 'on',
+    tracer: node.tracer,
     window: config.window,
     windowMax: config.windowMax,
     sweepIntervalMs: config.sweepInterval,

@@ -8,6 +8,7 @@ import type { AllowedOrigins } from '../core/net/origins.js'
 import type { TrustedProxies } from '../core/net/trusted-proxies.js'
 import type { Bus } from '../core/ports/bus.js'
 import type { Certificates } from '../core/tls/certificates.js'
+import type { Tracer } from '../core/tracing/tracer.js'
 import type { NodeLimits } from './compose-limits.js'
 import type { Security } from './compose-security.js'
 import type { Store } from './compose-store.js'
@@ -16,6 +17,8 @@ import type { Store } from './compose-store.js'
 export interface NodeParts {
   /** Its name on the bus and in claims. */
   readonly name: string
+  /** Null: no traces are exported. */
+  readonly tracer: Tracer | null
   readonly config: ServerConfig
   readonly store: Store
   readonly bus: Bus

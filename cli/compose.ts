@@ -26,6 +26,7 @@ import type { NodeParts } from './compose-node.js'
 import { startSecurity } from './compose-security.js'
 import { startStore } from './compose-store.js'
 import { startTls } from './compose-tls.js'
+import { startTracing } from './compose-tracing.js'
 import { explainListenError } from './listen-error.js'
 import { DRAIN_PHASE } from './metrics/drain.js'
 import { LIMITS } from './metrics/limits.js'
@@ -115,6 +116,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     )
   }
 
+  const name = `${hostname()}-${randomId()}`
+  const tracer = await startTracing({ config, env, name, version, clock, log: clientLog, metrics, lifecycle })
   const { store, folder } = await startStore({ config, where, env, log, clock, metrics, lifecycle })
   await lifecycle.step(
     'readiness',
@@ -124,8 +127,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const { credentials } = store
   const security = await startSecurity({ config, where, env, folder, credentials, log, clock, metrics, lifecycle })
   const bus = await startBus({ config, connections: store.connections, log, metrics, lifecycle })
-  const name = `${hostname()}-${randomId()}`
-  const shared = { name, config, store, bus, security, certificates, proxies, origins, limits, metrics }
+  const shared = { name, tracer, config, store, bus, security, certificates, proxies, origins, limits, metrics }
   const node: NodeParts = { ...shared, lifecycle, drain, clock, clientLog, listening }
 
   let broker: Broker | null = null

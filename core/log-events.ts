@@ -40,6 +40,8 @@ export const LOG_EVENTS = {
   ready_check_failed: { level: 'warn', text: 'a check of readiness failed: the node is not ready' },
   admin_request_failed: { level: 'error', text: 'an admin request failed' },
   admin_listener_failed: { level: 'error', text: 'the admin listener has an error' },
+  traces_not_exported: { level: 'warn', text: 'traces cannot be exported' },
+  traces_exported_again: { level: 'info', text: 'traces are exported again' },
   // --- devices
   connection_refused: { level: 'info', text: 'connection refused' },
   connection_ended: { level: 'info', text: 'connection ended' },

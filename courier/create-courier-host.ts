@@ -4,6 +4,7 @@ import type { Logger } from '../core/log.js'
 import type { Bus } from '../core/ports/bus.js'
 import type { Mailbox } from '../core/ports/mailbox.js'
 import { randomId } from '../core/random-id.js'
+import type { Tracer } from '../core/tracing/tracer.js'
 import { AckFlusher } from './ack-flusher.js'
 import type { CourierHost } from './courier-api.js'
 import { CourierCounters } from './courier-counters.js'
@@ -52,6 +53,8 @@ export interface CourierHostOptions {
   readonly counters?: CourierCounters
   /** Whether the time that each message takes is measured. Default true. */
   readonly measures?: boolean
+  /** Makes a span of each delivery whose message is traced. Default null: none. */
+  readonly tracer?: Tracer | null
   /** Messages in flight to one device, 1–1,024. Default 64. */
   readonly window?: number
   /** The most messages in flight that a stream device may ask for, 1–32,768. Default 1,024. */
@@ -112,6 +115,7 @@ export function createCourierHost(options: CourierHostOptions): CourierHost {
     log,
     counters,
     measures: options.measures ?? true,
+    tracer: options.tracer ?? null,
     machine: {
       counters,
       limits: {

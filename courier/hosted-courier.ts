@@ -10,6 +10,8 @@ import { inboxLog } from '../protocol/log-names.js'
 import type { Histogram } from '../core/metrics/histogram.js'
 import { atMost, backoffMs, pause } from './backoff.js'
 import { TOO_EARLY, type Courier, type CourierHello } from './courier-api.js'
+import { traceparentOf } from '../core/model/trace-context.js'
+import { DeliverySpans } from './delivery-spans.js'
 import type { DeviceTransport } from './device-transport.js'
 import { CourierMachine } from './machine.js'
 import type { DeviceThen } from './courier-counters.js'
@@ -45,6 +47,8 @@ export class HostedCourier implements Courier, CourierEffects {
   private log = ''
   private transport: DeviceTransport
   private farewell: Promise<void> | undefined = undefined
+  /** Of the traced messages in flight; null: there was none yet. */
+  private spans: DeliverySpans | null = null
 
   constructor(device: string, claimId: string, transport: DeviceTransport, node: NodeServices) {
     this.device = device
@@ -153,13 +157,19 @@ export class HostedCourier implements Courier, CourierEffects {
 
   sendMessage(epoch: string, message: StoredMessage, packetId: number, redelivered: boolean, prev: number): void {
     this.transport.sendMessage(this.log, epoch, message, packetId, redelivered, prev)
-    const { measures, counters } = this.node
+    const { measures, counters, tracer } = this.node
     if (measures && !redelivered) this.measure(counters.acceptToSent, message.at)
+    if (tracer === null || message.attributes === null) return
+    const traceparent = traceparentOf(message.attributes)
+    if (traceparent === null) return
+    this.spans ??= new DeliverySpans(tracer, this.device)
+    this.spans.sent(traceparent, { epoch, seq: message.seq, redelivered })
   }
 
-  handled(at: number): void {
+  handled(at: number, seq: number): void {
     const { measures, counters } = this.node
     if (measures) this.measure(counters.acceptToHandled, at)
+    if (this.spans !== null) this.spans.handled(seq)
   }
 
   /** Two clocks: the store's, and this node's. */
@@ -215,6 +225,7 @@ export class HostedCourier implements Courier, CourierEffects {
       this.transport.close(code)
     }
     await settled
+    this.spans?.over()
     this.transport = GONE
     this.node.left(this)
   }

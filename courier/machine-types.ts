@@ -14,7 +14,7 @@ export interface CourierEffects {
   /** `prev`: the last seq that the device was told of before. */
   sendMessage(epoch: string, message: StoredMessage, packetId: number, redelivered: boolean, prev: number): void
   /** A message accepted at `at` (milliseconds) is handled: it has left the window. For what is measured; a hot path, too. */
-  handled(at: number): void
+  handled(at: number, seq: number): void
   /** To a stream device, before anything else: delivery begins after this position. */
   sendWelcome(position: Position, head: number): void
   /** The position that a stream device brought is not in the log any more. Follows the welcome, with the same place. */

@@ -256,7 +256,7 @@ export class CourierMachine extends ResumeMachine {
   }
 
   private tellHandled(left: number): void {
-    for (let nth = left; nth > 0; nth--) this.effects.handled(this.window.leftAt(nth))
+    for (let nth = left; nth > 0; nth--) this.effects.handled(this.window.leftAt(nth), this.window.leftSeqAt(nth))
   }
 
   protected isIdle(): boolean {

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js'
 import type { Logger } from '../core/log.js'
 import type { Mailbox } from '../core/ports/mailbox.js'
+import type { Tracer } from '../core/tracing/tracer.js'
 import type { AckFlusher } from './ack-flusher.js'
 import type { CourierCounters } from './courier-counters.js'
 import type { HostedCourier } from './hosted-courier.js'
@@ -19,6 +20,8 @@ export interface NodeServices {
   readonly counters: CourierCounters
   /** Whether the time that each message takes is measured. */
   readonly measures: boolean
+  /** Null: no traces are exported. */
+  readonly tracer: Tracer | null
   readonly machine: MachineContext
   readonly contact: StoreContact
   readonly flusher: AckFlusher

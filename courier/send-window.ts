@@ -129,6 +129,11 @@ export class SendWindow {
     return this.ats[(this.first - nth) & ((this.epochs?.length ?? 1) - 1)] ?? 0
   }
 
+  /** Its seq, likewise. */
+  leftSeqAt(nth: number): number {
+    return this.seqs[(this.first - nth) & ((this.epochs?.length ?? 1) - 1)] ?? 0
+  }
+
   /** Gives the rings back when nothing is in flight. */
   trim(): void {
     if (this.count > 0 || this.epochs === undefined) return

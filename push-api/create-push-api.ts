@@ -19,6 +19,7 @@ import type { Keyring } from '../core/security/api-keys.js'
 import type { DeviceTokens } from '../core/security/device-tokens.js'
 import type { AllowedOrigins } from '../core/net/origins.js'
 import type { Certificates } from '../core/tls/certificates.js'
+import type { Tracer } from '../core/tracing/tracer.js'
 import { AnswerDeadlines } from './answer-deadlines.js'
 import { createAuthenticator } from './auth.js'
 import { ApiCounters } from './counters.js'
@@ -64,6 +65,8 @@ export interface PushApiOptions {
   readonly counters?: ApiCounters
   /** Answers by route. Default: not counted. */
   readonly http?: HttpCounters | null
+  /** Makes spans of pushes that are traced. Default null: none. */
+  readonly tracer?: Tracer | null
   readonly limits?: Partial<ApiLimits>
   readonly clock?: Clock
   /** Whose X-Forwarded-For is believed; default: nobody's. */
@@ -127,6 +130,7 @@ export function createPushApi(options: PushApiOptions): PushApi {
       log,
       limits,
       counters,
+      tracer: options.tracer ?? null,
       queue,
       deadlines: new AnswerDeadlines(limits.appendTimeoutMs, clock),
       forgetSession: options.forgetSession ?? (() => Promise.resolve()),

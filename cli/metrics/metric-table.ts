@@ -12,6 +12,7 @@ import { PUBSUB } from './pubsub.js'
 import { REDIS } from './redis.js'
 import { KEY_SET, SECURITY, TLS } from './security.js'
 import { LMDB, OUTCOMES, STORE } from './store.js'
+import { TRACING } from './tracing.js'
 import { UPLINK } from './uplink.js'
 import { WEBHOOKS } from './webhooks.js'
 import { WORKERS } from './workers.js'
@@ -42,6 +43,7 @@ export const METRIC_TABLE: readonly MetricSection[] = [
   LIMITS,
   DRAIN_PHASE,
   DRAIN,
+  TRACING,
   WORKERS,
   PROCESS,
 ]

@@ -9,6 +9,7 @@ import { isProxyRange, TRUSTED_PROXIES_RULE } from '../net/trusted-proxies.js'
 import { isRedisUrl, parseRedisUrl, REDIS_URL_RULE } from './redis-location.js'
 import { keySetLocation } from './key-set-location.js'
 import { option, optional, type Values } from './option.js'
+import { TRACE_OPTIONS } from './trace-options.js'
 import {
   bytesPerSecondOrOff,
   choice,
@@ -361,6 +362,7 @@ export const SERVER_OPTIONS = {
     default: 'on',
     doc: '`/metrics` on the admin port, and the measuring of how long things take',
   }),
+  ...TRACE_OPTIONS,
   logLevel: option<LogLevel>({
     type: choice(LOG_LEVELS),
     default: 'info',
@@ -390,5 +392,9 @@ export const SECRET_SETTINGS = [
   {
     setting: 'token-secret',
     doc: 'Signs and verifies device tokens: 32 bytes or more. A comma list rotates: the first signs, all verify. When it is not set: the file `token-secret` in the data folder. With a Redis store it must be set',
+  },
+  {
+    setting: 'otel-headers',
+    doc: 'Headers for the receiver of traces, such as the key that it asks for: `name=value,name=value`, with `%2C` for a comma. Not needed',
   },
 ] as const

@@ -21,3 +21,9 @@ export function withTraceparent(attributes: Attributes | null, traceparent: stri
   const place = at < 0 ? attributes.length : at
   return [...attributes.slice(0, place), [TRACEPARENT, traceparent], ...attributes.slice(place)]
 }
+
+/** Null: there is none. */
+export function traceparentOf(attributes: Attributes): string | null {
+  for (const [key, value] of attributes) if (key === TRACEPARENT) return value
+  return null
+}

@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { PostriderError } from '../../core/errors.js'
-import { isTraceparent, TRACEPARENT } from '../../core/model/trace-context.js'
 import { FIELD_LIMITS } from '../limits.js'
 import { parseJson, readText } from '../request-body.js'
 import { answers, DEVICE_PARAMS, json, ref } from '../schemas/common.js'
@@ -10,6 +9,7 @@ import { writeResultLines, writeResults } from '../service/results.js'
 import { SourceText } from '../source-text.js'
 import { isJsonObject, quoteName } from '../text-rules.js'
 import { JSON_REPLY, type RouteContext } from './context.js'
+import { headerContext, tracePushes } from './trace-pushes.js'
 
 const NDJSON = 'application/x-ndjson'
 
@@ -24,12 +24,6 @@ class Lines {
 function idempotencyKey(request: FastifyRequest): string | null {
   const header = request.headers['idempotency-key']
   return header === undefined ? null : String(header)
-}
-
-/** Of W3C Trace Context; what is none is not there, as the standard says. */
-function traceparentOf(request: FastifyRequest): string | null {
-  const header = request.headers[TRACEPARENT]
-  return typeof header === 'string' && isTraceparent(header) ? header : null
 }
 
 function jsonText(body: unknown): string {
@@ -74,6 +68,8 @@ function readLines(context: RouteContext['service'], text: string, traceparent: 
 export function messageRoutes(app: FastifyInstance, context: RouteContext): void {
   const { service, auth, body } = context
   const { queue, counters } = service
+  const traces = service.tracer === null ? null : tracePushes(app, service.tracer)
+  const contextOf = traces?.contextOf ?? headerContext
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', (request, payload, done) => {
@@ -145,13 +141,15 @@ export function messageRoutes(app: FastifyInstance, context: RouteContext): void
         message: parseJson(text),
         source: new SourceText(text, 'item'),
         idempotencyKey: idempotencyKey(request),
-        traceparent: traceparentOf(request),
+        traceparent: contextOf(request),
       }).then(
-        ({ seq, epoch, duplicate }) =>
-          reply
+        ({ seq, epoch, duplicate }) => {
+          traces?.accepted(request, device, epoch, seq, duplicate)
+          return reply
             .code(duplicate ? 200 : 202)
             .header('content-type', JSON_REPLY)
-            .send(`{"device":"${device}","seq":${seq},"epoch":"${epoch}"${duplicate ? ',"duplicate":true' : ''}}`),
+            .send(`{"device":"${device}","seq":${seq},"epoch":"${epoch}"${duplicate ? ',"duplicate":true' : ''}}`)
+        },
         (error: unknown) => reply.send(error),
       )
     },
@@ -197,15 +195,17 @@ export function messageRoutes(app: FastifyInstance, context: RouteContext): void
           )
         }
         const lines = request.body instanceof Lines ? request.body.text : null
-        const trace = traceparentOf(request)
+        const trace = contextOf(request)
         const batch =
           lines === null ? readBatch(service, jsonText(request.body), trace) : readLines(service, lines, trace)
         const write = lines === null ? writeResults : writeResultLines
         batch.send(service).then(
-          (outcome: BatchOutcome) =>
-            reply
+          (outcome: BatchOutcome) => {
+            traces?.answered(request, outcome.messages.length)
+            return reply
               .header('content-type', lines === null ? JSON_REPLY : NDJSON)
-              .send(write(outcome, counters.refusedItems)),
+              .send(write(outcome, counters.refusedItems))
+          },
           (error: unknown) => reply.send(error),
         )
       },

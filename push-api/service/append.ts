@@ -4,6 +4,7 @@ import type { Notice } from '../../core/ports/bus.js'
 import type { AppendAccepted, AppendRefused, AppendResult, Claim } from '../../core/ports/mailbox.js'
 import type { Refusal } from '../problem.js'
 import type { ServiceContext } from './context.js'
+import { traceAppends } from './trace-appends.js'
 
 const UNKNOWN: AppendRefused = { ok: false, code: 'outcome_unknown' }
 const UNAVAILABLE: AppendRefused = { ok: false, code: 'store_unavailable' }
@@ -13,9 +14,13 @@ const UNAVAILABLE: AppendRefused = { ok: false, code: 'store_unavailable' }
  * as a whole fails every message. Throws `overloaded` before anything is stored.
  *
  * A store that does not answer in time leaves the outcome unknown. The messages keep their place in the queue until it
- * does: they are still held.
+ * does: they are still held. `trace`: the trace context of the request.
  */
-export function append(context: ServiceContext, messages: readonly NewMessage[]): Promise<readonly AppendResult[]> {
+export function append(
+  context: ServiceContext,
+  messages: readonly NewMessage[],
+  trace: string | null = null,
+): Promise<readonly AppendResult[]> {
   if (messages.length === 0) return Promise.resolve([])
   let bytes = 0
   for (const message of messages) bytes += messageSize(message)
@@ -27,13 +32,20 @@ export function append(context: ServiceContext, messages: readonly NewMessage[])
       context.deadlines.leave(waiting)
       resolve(results)
     }
-    store(context, messages).then(answer, (error: unknown) => answer(refuseAll(context, messages, error)))
+    store(context, messages, trace).then(answer, (error: unknown) => answer(refuseAll(context, messages, error)))
   })
 }
 
-async function store(context: ServiceContext, messages: readonly NewMessage[]): Promise<readonly AppendResult[]> {
+async function store(
+  context: ServiceContext,
+  messages: readonly NewMessage[],
+  trace: string | null,
+): Promise<readonly AppendResult[]> {
+  const { tracer, clock } = context
+  const start = tracer === null ? 0 : clock.now()
   const results = await context.mailbox.append(messages)
   announce(context, messages, results)
+  if (tracer !== null) traceAppends(tracer, messages, results, trace, start)
   return results
 }
 

@@ -5,6 +5,7 @@ import type { Bus } from '../../core/ports/bus.js'
 import type { Credentials } from '../../core/ports/credentials.js'
 import type { Mailbox } from '../../core/ports/mailbox.js'
 import type { Uplink } from '../../core/ports/uplink.js'
+import type { Tracer } from '../../core/tracing/tracer.js'
 import type { Keyring } from '../../core/security/api-keys.js'
 import type { DeviceTokens } from '../../core/security/device-tokens.js'
 import type { AnswerDeadlines } from '../answer-deadlines.js'
@@ -32,6 +33,8 @@ export interface ServiceContext {
   readonly log: Logger
   readonly limits: ApiLimits
   readonly counters: ApiCounters
+  /** Null: no traces are exported. */
+  readonly tracer: Tracer | null
   readonly queue: AppendQueue
   /** When requests that wait for the store are answered all the same. */
   readonly deadlines: AnswerDeadlines

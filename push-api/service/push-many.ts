@@ -28,6 +28,7 @@ const INVALID_DEVICE: Refusal = { code: 'invalid_device_id', message: DEVICE_ID_
 /** Collects the items of one request. Not for two requests. */
 export class Batch {
   readonly #reader: MessageReader
+  readonly #trace: string | null
   readonly #slots: Slot[] = []
   readonly #messages: NewMessage[] = []
   /** Messages after expansion, refused ones included. */
@@ -35,6 +36,7 @@ export class Batch {
 
   /** `batch`: items of one JSON array. `line`: each item has a text of its own. */
   constructor(context: ServiceContext, place: 'batch' | 'line', traceparent: string | null = null) {
+    this.#trace = traceparent
     this.#reader = new MessageReader(place, context.limits.payloadMax, traceparent)
   }
 
@@ -81,7 +83,7 @@ export class Batch {
   async send(context: ServiceContext): Promise<BatchOutcome> {
     const messages = this.#messages
     const slots = this.#slots
-    const results = await append(context, messages)
+    const results = await append(context, messages, this.#trace)
     if (messages.length > 0 && messages.length === this.#size && results.every(isStoreFailure)) {
       const worst = results.find((result) => !result.ok && result.code === 'outcome_unknown') ?? results[0]
       throw refusalError(refusalOf(worst?.ok === false ? worst : undefined))

@@ -46,6 +46,7 @@ export async function push(context: ServiceContext, request: SinglePush): Promis
   const reader = new MessageReader('single', context.limits.payloadMax, traceparent)
   const refusal = reader.read(message, 0, source)
   if (refusal !== null) throw refusalError(refusal)
-  const [result] = await append(context, [reader.messageFor(device, dedupIdOf(reader.dedupId, idempotencyKey))])
+  const stored = reader.messageFor(device, dedupIdOf(reader.dedupId, idempotencyKey))
+  const [result] = await append(context, [stored], traceparent)
   return result !== undefined && result.ok ? result : fail(refusalOf(result), result?.seq)
 }
