@@ -1,5 +1,6 @@
 // The composition of the bus: over the Redis of the store, over one of its own, or within this process.
 
+import { isMongoUrl } from '../core/config/mongo-location.js'
 import { createLocalBus, LocalBusCounters } from '../core/bus/local/local-bus.js'
 import { RedisBusCounters } from '../core/bus/redis/counters.js'
 import { createRedisBus, openRedisBus } from '../core/bus/redis/redis-bus.js'
@@ -13,7 +14,7 @@ import { BUS, REDIS_BUS } from './metrics/bus.js'
 
 export interface BusParts {
   readonly config: ServerConfig
-  /** Of the store; null: it is on no Redis. */
+  /** Of the store, or already open to the Redis of the bus; null: the store is on no Redis. */
   readonly connections: RedisConnections | null
   readonly log: Logger
   readonly metrics: Pick<Metrics, 'expose'>
@@ -33,8 +34,9 @@ export async function startBus({ config, connections, log, metrics, lifecycle }:
   const counters = new RedisBusCounters()
   metrics.expose([...BUS.of(counters.local), ...REDIS_BUS.of(counters)])
   const { bus: url } = config
+  const isOpen = url === undefined || isMongoUrl(config.store)
   return started(() =>
-    url === undefined && connections !== null
+    isOpen && connections !== null
       ? createRedisBus({ connections, log, counters, onHandlerError })
       : openRedisBus({ url: url ?? '', log, counters, onHandlerError }),
   )

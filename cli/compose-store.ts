@@ -13,8 +13,8 @@ import { measuredMailbox, measuredUplink } from '../core/metrics/measured-store.
 import type { Metrics } from '../core/metrics/metrics.js'
 import { StoreCounters } from '../core/metrics/store-counters.js'
 import type { Credentials } from '../core/ports/credentials.js'
-import { DEFAULT_EVENT_LIMITS, type EventLimits, type EventLog } from '../core/ports/event-log.js'
-import type { Mailbox, MailboxLimits } from '../core/ports/mailbox.js'
+import type { EventLog } from '../core/ports/event-log.js'
+import type { Mailbox } from '../core/ports/mailbox.js'
 import type { SessionStore } from '../core/ports/session-store.js'
 import type { SharedSessions } from '../core/ports/shared-sessions.js'
 import type { Uplink } from '../core/ports/uplink.js'
@@ -25,9 +25,12 @@ import type { RedisConnections } from '../core/stores/redis/connections.js'
 import { RedisCounters } from '../core/metrics/redis-counters.js'
 import { openRedisStore } from '../core/stores/redis/open.js'
 import { describeLocation, isRedisUrl, parseRedisUrl } from '../core/config/redis-location.js'
+import { isMongoUrl } from '../core/config/mongo-location.js'
+import { startMongo } from './compose-mongodb.js'
 import { REDIS } from './metrics/redis.js'
 import { LMDB, OUTCOMES, STORE } from './metrics/store.js'
 import { requireSecrets } from './secrets.js'
+import { eventLimits, mailboxLimits, ordinaryLimits, uplinkLimits } from './store-limits.js'
 
 export interface Store {
   readonly mailbox: Mailbox
@@ -36,6 +39,8 @@ export interface Store {
   readonly events: EventLog
   readonly webhooks: WebhookStore
   readonly sessions: SessionStore | SharedSessions
+  /** Parked events of a webhook that the store holds, in characters; null: as many as there may be. */
+  readonly parkedMaxBytes: number | null
   /** What the bus may share; null: it is on no Redis. */
   readonly connections: RedisConnections | null
   /** For the log, without secrets. */
@@ -56,10 +61,15 @@ export interface StoreParts {
 export async function startStore(
   parts: StoreParts,
 ): Promise<{ readonly store: Store; readonly folder: string | null }> {
-  const started = isRedisUrl(parts.config.store)
-    ? { store: await startRedis(parts), folder: null }
-    : await startFolder(parts)
+  const started = await startKind(parts)
   return parts.config.metrics === 'on' ? { ...started, store: measured(started.store, parts) } : started
+}
+
+async function startKind(parts: StoreParts): Promise<{ readonly store: Store; readonly folder: string | null }> {
+  const { store } = parts.config
+  if (isRedisUrl(store)) return { store: await startRedis(parts), folder: null }
+  if (isMongoUrl(store)) return { store: await startMongo(parts), folder: null }
+  return startFolder(parts)
 }
 
 function measured(store: Store, { metrics, clock }: StoreParts): Store {
@@ -96,7 +106,7 @@ async function startRedis({ config, env, log, metrics, lifecycle }: StoreParts):
   const { mailbox, credentials, uplink, events, webhooks, sessions, connections } = opened
   metrics.expose([...OUTCOMES.of(counters.outcomes), ...REDIS.of({ counters, state: () => connections.state() })])
   const store = location === null ? '' : describeLocation(location)
-  const ports = { mailbox, credentials, uplink, events, webhooks, sessions }
+  const ports = { mailbox, credentials, uplink, events, webhooks, sessions, parkedMaxBytes: null }
   return { ...ports, connections, described: { store, redisWait: config.redisWait } }
 }
 
@@ -123,7 +133,7 @@ async function startFolder(parts: StoreParts): Promise<{ readonly store: Store; 
   const { mailbox, credentials, uplink, events, webhooks, sessions } = opened
   metrics.expose([...OUTCOMES.of(counters.outcomes), ...LMDB.of({ counters, usage: () => opened.usage() })])
   const described = { folder, durability: config.durability }
-  const ports = { mailbox, credentials, uplink, events, webhooks, sessions }
+  const ports = { mailbox, credentials, uplink, events, webhooks, sessions, parkedMaxBytes: null }
   return { store: { ...ports, connections: null, described }, folder }
 }
 
@@ -139,28 +149,3 @@ async function makeFolder(folder: string, where: string): Promise<void> {
     })
   }
 }
-
-function mailboxLimits(config: ServerConfig): MailboxLimits {
-  return {
-    inboxMax: config.inboxMax,
-    inboxMaxBytes: config.inboxMaxBytes,
-    overflow: config.overflow,
-    retentionSeconds: config.retention,
-    dedupWindowSeconds: config.dedupWindow,
-    idleDeviceSeconds: config.deviceIdle,
-  }
-}
-
-const ordinaryLimits = (config: ServerConfig) => ({
-  queueMax: config.sessionQueueMax,
-  queueMaxBytes: config.sessionQueueMaxBytes,
-  retainedMax: config.retainedMax,
-  retainedMaxBytes: config.retainedMaxBytes,
-})
-
-const eventLimits = (config: ServerConfig): EventLimits => ({ ...DEFAULT_EVENT_LIMITS, maxCount: config.eventsMax })
-
-const uplinkLimits = (config: ServerConfig) => ({
-  maxBytes: config.uplinkMax,
-  retentionSeconds: config.uplinkRetention,
-})

@@ -14,7 +14,10 @@ import { WEBHOOKS } from './metrics/webhooks.js'
 /** Starts sending; answers what the REST API needs to change webhooks. */
 export async function startWebhooks(node: NodeParts, version: string): Promise<WebhookContext> {
   const { config, store, security, metrics, lifecycle, clock, clientLog: log } = node
-  const limits = DEFAULT_WEBHOOK_LIMITS
+  const limits = {
+    ...DEFAULT_WEBHOOK_LIMITS,
+    parkedMaxBytes: store.parkedMaxBytes ?? DEFAULT_WEBHOOK_LIMITS.parkedMaxBytes,
+  }
   const counters = new WebhookCounters()
   const networks = config.webhookNetworks
   const reachable = reachableAddresses(networks === undefined ? NO_PROXIES : trustedProxies(networks))

@@ -9,6 +9,7 @@ import { LIMITS } from './limits.js'
 import { MQTT } from './mqtt.js'
 import { PROCESS } from './process.js'
 import { PUBSUB } from './pubsub.js'
+import { MONGODB } from './mongodb.js'
 import { REDIS } from './redis.js'
 import { KEY_SET, SECURITY, TLS } from './security.js'
 import { LMDB, OUTCOMES, STORE } from './store.js'
@@ -35,6 +36,7 @@ export const METRIC_TABLE: readonly MetricSection[] = [
   STORE,
   LMDB,
   REDIS,
+  MONGODB,
   BUS,
   REDIS_BUS,
   SECURITY,

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { gauge, counter, gaugeBy, metricGroup, type MetricRow } from '../../core/metrics/metric-row.js'
 import type { Readiness } from '../../core/admin/readiness.js'
+import { isMongoUrl } from '../../core/config/mongo-location.js'
 import { isRedisUrl } from '../../core/config/redis-location.js'
 import type { ServerConfig } from '../../core/config/server-options.js'
 import type { LineLimit } from '../../core/log.js'
@@ -33,12 +34,13 @@ export function processSource(parts: {
 }): ProcessSource {
   const { config, version, lines, readiness } = parts
   const onRedis = isRedisUrl(config.store)
+  const kind = onRedis ? 'redis' : isMongoUrl(config.store) ? 'mongodb' : 'file'
   return {
     version,
     config: {
       role: config.role,
-      store: onRedis ? 'redis' : 'file',
-      durability: onRedis ? 'redis' : config.durability,
+      store: kind,
+      durability: kind === 'file' ? config.durability : kind,
       bus: config.bus !== undefined ? 'redis' : onRedis ? 'store' : 'local',
       auth: config.auth,
       overflow: config.overflow,

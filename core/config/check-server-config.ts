@@ -5,6 +5,7 @@ import { StartupError } from '../errors.js'
 import { messageSize } from '../model/message.js'
 import { isLoopback } from '../net/loopback.js'
 import { uplinkSize } from '../ports/uplink.js'
+import { isMongoUrl, MONGO_PAYLOAD_MAX } from './mongo-location.js'
 import { isRedisUrl } from './redis-location.js'
 import { settingName } from './option.js'
 import type { ServerConfig } from './server-options.js'
@@ -107,28 +108,45 @@ export function checkServerConfig(config: ServerConfig, where: Where): void {
 /** What means something for one kind of store only. */
 function checkStore(config: ServerConfig, where: Where, name: (key: keyof ServerConfig) => string): void {
   const redis = isRedisUrl(config.store)
+  const mongo = isMongoUrl(config.store)
   for (const key of ['redisWait', 'redisNoAof'] as const) {
     if (!redis && where.has(key))
       refuse(`${name(key)}: means something only with a Redis store; give --store redis://…`)
   }
-  if (!redis && config.role !== 'all') {
+  if (mongo) return checkMongo(config, where, name)
+  if (redis) {
+    if (!where.has('durability')) return
+    refuse(
+      `${name('durability')}: is for a file store; how durable a Redis is, its own settings say (appendfsync), and --redis-wait`,
+    )
+  }
+  if (config.role !== 'all') {
     refuse(
       `${name('role')} ${config.role}: a file store is of one process, so no other node could do the rest; use --role all, or give --store redis://…`,
     )
   }
-  if (!redis && config.workers > 1) {
+  if (config.workers > 1) {
     refuse(
       `${name('workers')} ${config.workers}: a file store is of one process, so there can be no second worker on it; leave it out, or give --store redis://…`,
     )
   }
-  if (!redis && config.bus !== undefined) {
+  if (config.bus !== undefined) {
     refuse(
       `${name('bus')}: a file store is of one process, so there are no other nodes; leave it out, or give --store redis://…`,
     )
   }
-  if (redis && where.has('durability')) {
+}
+
+function checkMongo(config: ServerConfig, where: Where, name: (key: keyof ServerConfig) => string): void {
+  const alone = 'MongoDB carries no notices, so more nodes than one need a bus: give --bus redis://…'
+  if (config.bus === undefined && config.role !== 'all') refuse(`${name('role')} ${config.role}: ${alone}`)
+  if (config.bus === undefined && config.workers > 1) refuse(`${name('workers')} ${config.workers}: ${alone}`)
+  if (where.has('durability')) {
+    refuse(`${name('durability')}: is for a file store; MongoDB answers when a majority has a change in its journal`)
+  }
+  if (config.payloadMax > MONGO_PAYLOAD_MAX) {
     refuse(
-      `${name('durability')}: is for a file store; how durable a Redis is, its own settings say (appendfsync), and --redis-wait`,
+      `${name('payloadMax')} ${config.payloadMax} bytes is over what a document of MongoDB holds beside the rest, ${MONGO_PAYLOAD_MAX} bytes`,
     )
   }
 }

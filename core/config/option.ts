@@ -9,8 +9,6 @@ export interface Option<T> {
   readonly doc: string
   /** May be given many times on the command line; the values are joined by NUL, which no argument can hold, before they are read. */
   readonly repeatable?: boolean
-  /** Values that a later version takes: refused as such, so that nobody thinks they were misspelt. */
-  readonly later?: { readonly matches: RegExp; readonly what: string }
 }
 
 /** Keys are the names in code (camelCase); every other name follows from them. */

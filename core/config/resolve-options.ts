@@ -46,9 +46,6 @@ export function resolveOptions<O extends OptionTable>(table: O, layers: readonly
       values[key] = spec.default
       continue
     }
-    if (spec.later?.matches.test(given.text) === true) {
-      throw new StartupError(`${given.where} ${shown(given.text)}: ${spec.later.what} is not in this version`)
-    }
     const value = spec.type.parse(given.text)
     if (value === undefined) {
       throw new StartupError(`${given.where}: "${shown(given.text)}" cannot be; it must be ${spec.type.expected}`)

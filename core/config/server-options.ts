@@ -7,6 +7,7 @@ import { LOG_LEVELS, type LogLevel } from '../log.js'
 import { canonicalOrigin, ORIGIN_RULE } from '../net/origins.js'
 import { isProxyRange, TRUSTED_PROXIES_RULE } from '../net/trusted-proxies.js'
 import { isRedisUrl, parseRedisUrl, REDIS_URL_RULE } from './redis-location.js'
+import { isMongoLocation, isMongoUrl, MONGO_URL_RULE } from './mongo-location.js'
 import { keySetLocation } from './key-set-location.js'
 import { option, optional, type Values } from './option.js'
 import { TRACE_OPTIONS } from './trace-options.js'
@@ -30,12 +31,13 @@ const YEAR = 365 * DAY
 const MIB = 1024 ** 2
 const GIB = 1024 ** 3
 
-/** `file:./data` → `./data`; the URL of a Redis stays what it is; undefined: neither. */
+/** `file:./data` → `./data`; the URL of a Redis or MongoDB stays what it is; undefined: none of them. */
 function storePlace(raw: string): string | undefined {
+  if (isMongoUrl(raw)) return isMongoLocation(raw) ? raw : undefined
   if (isRedisUrl(raw)) return parseRedisUrl(raw) === null ? undefined : raw
   const path = raw.startsWith('file://') ? raw.slice('file://'.length) : raw.startsWith('file:') ? raw.slice(5) : ''
   // A folder of such a name stays one.
-  return path === '' ? undefined : isRedisUrl(path) ? `./${path}` : path
+  return path === '' ? undefined : isRedisUrl(path) || isMongoUrl(path) ? `./${path}` : path
 }
 
 const proxyRange = (raw: string): string | undefined => (isProxyRange(raw) ? raw : undefined)
@@ -44,7 +46,7 @@ export const SERVER_OPTIONS = {
   role: option<'all' | 'api' | 'broker'>({
     type: choice(['all', 'api', 'broker']),
     default: 'all',
-    doc: 'What this process does: `api` takes pushes, `broker` serves devices, `all` does both. The listeners of the other role are off, whatever their settings say, so that nodes can share a file. With a file store only `all`: it is of one process',
+    doc: 'What this process does: `api` takes pushes, `broker` serves devices, `all` does both. The listeners of the other role are off, whatever their settings say, so that nodes can share a file. With a file store, or a MongoDB store without a bus, only `all`: it is of one process',
   }),
   host: option<string>({
     type: text('ADDRESS', 'an IP address or a name of this machine'),
@@ -103,14 +105,13 @@ export const SERVER_OPTIONS = {
   }),
   store: option<string>({
     type: {
-      placeholder: 'file:FOLDER|redis:URL',
-      expected: `file: and a folder, such as file:./data, or ${REDIS_URL_RULE}`,
+      placeholder: 'file:FOLDER|redis:URL|mongodb:URL',
+      expected: `file: and a folder, such as file:./data, or ${REDIS_URL_RULE}, or ${MONGO_URL_RULE}`,
       parse: storePlace,
-      format: (place) => (isRedisUrl(place) ? place : `file:${place}`),
+      format: (place) => (isRedisUrl(place) || isMongoUrl(place) ? place : `file:${place}`),
     },
     default: './data',
-    later: { matches: /^mongodb(?:\+srv)?:/, what: 'a MongoDB store' },
-    doc: 'Where everything is kept: a folder of this process alone, made when it is not there; or a Redis 7 ([redis.md](redis.md)). A URL with a password is better given in the environment: flags can be seen by every user of the machine',
+    doc: 'Where everything is kept: a folder of this process alone, made when it is not there; a Redis 7 ([redis.md](redis.md)); or a MongoDB ([mongodb.md](mongodb.md)). Which to take: [stores.md](stores.md). A URL with a password is better given in the environment: flags can be seen by every user of the machine',
   }),
   bus: optional<string>({
     type: {
@@ -119,7 +120,7 @@ export const SERVER_OPTIONS = {
       parse: (raw) => (parseRedisUrl(raw) === null ? undefined : raw),
       format: (url) => url,
     },
-    doc: 'The Redis 7 over which nodes tell each other of new messages and of taken devices. Not set: the Redis of the store; with a file store, which is of one process, nothing',
+    doc: 'The Redis 7 over which nodes tell each other of new messages and of taken devices. Not set: the Redis of the store; with a file store, which is of one process, nothing. A MongoDB store without it is of one process, too',
   }),
   redisWait: option<number>({
     type: count({ min: 0, max: 100 }),
@@ -387,11 +388,11 @@ export const LATER_SETTINGS: Readonly<Record<string, string>> = {}
 export const SECRET_SETTINGS = [
   {
     setting: 'api-key',
-    doc: 'An API key with all scopes. When it is not set: the file `api-key` in the data folder. With a Redis store it must be set',
+    doc: 'An API key with all scopes. When it is not set: the file `api-key` in the data folder. With a Redis or MongoDB store it must be set',
   },
   {
     setting: 'token-secret',
-    doc: 'Signs and verifies device tokens: 32 bytes or more. A comma list rotates: the first signs, all verify. When it is not set: the file `token-secret` in the data folder. With a Redis store it must be set',
+    doc: 'Signs and verifies device tokens: 32 bytes or more. A comma list rotates: the first signs, all verify. When it is not set: the file `token-secret` in the data folder. With a Redis or MongoDB store it must be set',
   },
   {
     setting: 'otel-headers',

@@ -198,7 +198,7 @@ void t.test('serve: flags and values that cannot be, each with a reason and befo
     [['--auth', 'none', '--host', '0.0.0.0'], 78, /--auth none/],
     [['--token-secret', 'hush'], 64, /POSTRIDER_TOKEN_SECRET/],
     [['--workers', '2'], 78, /--workers 2: a file store is of one process/],
-    [['--store', 'mongodb://127.0.0.1'], 78, /not in this version/],
+    [['--store', 'mongodb://127.0.0.1', '--role', 'api'], 78, /more nodes than one need a bus/],
     [['now'], 64, /takes flags only, not "now"/],
   ]
   for (const [args, code, stderr] of cases) {

@@ -184,7 +184,25 @@ void t.test('configuration: what a later version has is refused, wherever it is 
     t.match(outcome([], { [environmentName(name)]: '1' }), /^78: POSTRIDER_[A-Z_]+: .* not in this version$/)
     t.match(outcome(['--config', join(folder, name)]), new RegExp(`^78: .*: ${name}: .* not in this version$`))
   }
-  t.match(outcome(['--store', 'mongodb+srv://h']), /not in this version$/)
+})
+
+void t.test('configuration: a MongoDB store alone is of one process, with a bus of as many as wanted', async (t) => {
+  const store = ['--store', 'mongodb://h/push?replicaSet=a']
+  const bus = ['--bus', 'redis://h']
+  t.equal(outcome(store), 'accepted')
+  t.equal(outcome(['--store', 'mongodb+srv://u:p@h']), 'accepted')
+  t.match(outcome(['--store', 'mongodb:h']), /^78: --store: .* cannot be; it must be file: and a folder/)
+  t.match(outcome([...store, '--role', 'api']), /^78: --role api: .* more nodes than one need a bus: give --bus redis:/)
+  t.match(outcome([...store, '--workers', '2']), /^78: --workers 2: .* more nodes than one need a bus/)
+  for (const more of [[], ['--role', 'api'], ['--role', 'broker'], ['--workers', '3']])
+    t.equal(outcome([...store, ...bus, ...more]), 'accepted')
+  t.match(
+    outcome([...store, '--durability', 'process']),
+    /^78: --durability: is for a file store; MongoDB answers when/,
+  )
+  t.match(outcome([...store, '--redis-wait', '1']), /^78: --redis-wait: means something only with a Redis store/)
+  const large = ['--payload-max', '16MiB', '--body-max', '32MiB', '--inbox-max-bytes', '64MiB']
+  t.match(outcome([...store, ...large]), /^78: --payload-max .* over what a document of MongoDB holds/)
 })
 
 void t.test(
@@ -253,7 +271,7 @@ void t.test('configuration: where the keys of others are', async (t) => {
   }
   const refusal = outcome(['--token-jwks', 'https://user:hush-hush@id.example/keys'])
   t.match(refusal, /^78: --token-jwks: "https:\/\/\[secret\]@id\.example\/keys" cannot be/)
-  for (const url of ['redis://user:hush-hush@h/x', 'redis+sentinel://h?sentinelPassword=hush', 'mongodb://u:hush@h'])
+  for (const url of ['redis://user:hush-hush@h/x', 'redis+sentinel://h?sentinelPassword=hush', 'mongodb://u:hush@/db'])
     t.match(outcome(['--store', url]), /^78: --store(?!.*hush)/)
   t.match(outcome(['--store', 'redis://h', '--bus', 'redis://u:hush@h/x']), /^78: --bus(?!.*hush)/)
   t.match(outcome(['--token-jwks', 'k', '--auth', 'none']), /^78: --token-jwks: .*--auth none/)

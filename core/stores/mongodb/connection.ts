@@ -22,6 +22,8 @@ import { fieldsOf, numberOf, textOf } from './fields.js'
 import { FORMAT, NEWEST_FORMAT } from './formats.js'
 import { generationOf, instanceOf } from './instance.js'
 import { isDuplicateKey, messageOf } from './mongo-errors.js'
+import { ClientWatch } from './client-watch.js'
+import type { MongoClientState, MongoCounters } from '../../metrics/mongo-counters.js'
 import { StoreClock } from './store-clock.js'
 
 /** Where the store's own words stand in `meta`. */
@@ -66,6 +68,7 @@ export interface ConnectionOptions {
   readonly needsReplicaSet: boolean
   /** The store's time, for tests; default: the server's. */
   readonly clock?: Clock
+  readonly counters: MongoCounters
 }
 
 export class MongoConnection {
@@ -74,6 +77,7 @@ export class MongoConnection {
   readonly #database: string
   readonly #log: Logger
   readonly #clock: Clock | null
+  readonly #watch: ClientWatch
   readonly #storeClock = new StoreClock(systemClock)
   #timer: NodeJS.Timeout | null = null
   #mark = ''
@@ -88,6 +92,7 @@ export class MongoConnection {
     this.#clock = options.clock ?? null
     this.collections = collectionsOf(client.db(database))
     client.on('serverDescriptionChanged', (event) => this.#described(event))
+    this.#watch = new ClientWatch(client, options.counters)
   }
 
   /** Rejects with StartupError: what the operator can put right. */
@@ -113,6 +118,11 @@ export class MongoConnection {
 
   get generation(): string {
     return this.#generation
+  }
+
+  /** For metrics. */
+  state(): MongoClientState {
+    return this.#watch.state()
   }
 
   /** Integer milliseconds UTC, by the server. */

@@ -56,12 +56,13 @@ export class DeviceSteps {
   #waiting = 0
   #bytes = 0
   #scheduled = false
-  /** Another writer was first, so often. */
-  conflicts = 0
+  /** Another writer was first. */
+  readonly #onConflict: () => void
 
-  constructor(commit: Commit, monotonic: () => number) {
+  constructor(commit: Commit, monotonic: () => number, onConflict: () => void) {
     this.#commit = commit
     this.#monotonic = monotonic
+    this.#onConflict = onConflict
   }
 
   change<T>(device: string, change: DeviceChange<T>): Promise<T> {
@@ -149,7 +150,7 @@ export class DeviceSteps {
     this.#busy.delete(device)
     const later = this.#lanes.get(device) ?? []
     if (outcome === 'again') {
-      this.conflicts++
+      this.#onConflict()
       const now = this.#monotonic()
       const patient = waiting.filter(({ since }) => now - since < PATIENCE_MS)
       for (const each of waiting) {

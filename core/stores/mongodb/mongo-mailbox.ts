@@ -2,7 +2,7 @@
 // written back in one update; looks read the document and apply to it what time has done, without writing it. Nothing is kept in
 // memory between two calls.
 
-import type { OutcomeCounters } from '../../model/outcome-counters.js'
+import type { MongoCounters } from '../../metrics/mongo-counters.js'
 import type { NewMessage, Position } from '../../model/message.js'
 import type {
   AckItem,
@@ -55,7 +55,7 @@ export interface MailboxContext {
   readonly connection: MongoConnection
   readonly limits: MailboxLimits
   readonly log: Logger
-  readonly outcomes: OutcomeCounters
+  readonly counters: MongoCounters
   readonly relay: Pick<EventRelay, 'wake' | 'bring'>
   /** For tests. */
   readonly fault?: (point: FaultPoint) => Promise<void>
@@ -75,11 +75,16 @@ export class MongoMailbox implements Mailbox {
 
   constructor(context: MailboxContext) {
     this.#context = context
-    const commit = new DeviceCommit({ ...context, onTold: () => context.relay.wake() })
+    const commit = new DeviceCommit({
+      ...context,
+      outcomes: context.counters.outcomes,
+      onTold: () => context.relay.wake(),
+    })
     this.#looks = new DeviceLooks(context.connection.collections.devices)
     this.#steps = new DeviceSteps(
       (work) => commit.run(work),
       () => performance.now(),
+      () => context.counters.conflicts++,
     )
     this.#reader = new DeviceReader({
       collections: context.connection.collections,
@@ -227,7 +232,7 @@ export class MongoMailbox implements Mailbox {
         const document = await this.#delete(device)
         if (document === null) return { existed: false, claim: null }
         const state = readDevice(document)
-        this.#context.outcomes.undelivered.deleted += state.fields.pending
+        this.#context.counters.outcomes.undelivered.deleted += state.fields.pending
         const ids = state.chunks.map(({ id }) => id)
         // Nothing refers to them any more; what stays in spite of it ends by itself.
         if (ids.length > 0) await messages.deleteMany({ _id: { $in: ids } }).catch(() => undefined)

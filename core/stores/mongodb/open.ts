@@ -2,7 +2,8 @@ import type { Clock } from '../../clock.js'
 import { StartupError } from '../../errors.js'
 import { isMongoLocation, MONGO_URL_RULE } from '../../config/mongo-location.js'
 import type { Logger } from '../../log.js'
-import { OutcomeCounters } from '../../model/outcome-counters.js'
+import { describeMongoUrl } from '../../config/mongo-location.js'
+import { MongoCounters } from '../../metrics/mongo-counters.js'
 import type { Credentials } from '../../ports/credentials.js'
 import { DEFAULT_EVENT_LIMITS, type EventLimits, type EventLog } from '../../ports/event-log.js'
 import type { WebhookStore } from '../../ports/webhook-store.js'
@@ -12,7 +13,8 @@ import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../por
 import { MongoConnection } from './connection.js'
 import type { FaultPoint } from './device-commit.js'
 import { MongoEvents } from './mongo-events.js'
-import { MongoWebhooks } from './mongo-webhooks.js'
+import { MONGO_PARKED_MAX_BYTES, MongoWebhooks } from './mongo-webhooks.js'
+import { type LeaseOptions, StoreLease } from './lease.js'
 import { MongoCredentials } from './mongo-credentials.js'
 import { MongoMailbox } from './mongo-mailbox.js'
 import { MongoSessions } from './mongo-sessions.js'
@@ -33,7 +35,9 @@ export interface MongoStoreOptions {
   readonly fault?: (point: FaultPoint) => Promise<void>
   readonly log: Logger
   /** Default: new ones, out of sight. */
-  readonly outcomes?: OutcomeCounters
+  readonly counters?: MongoCounters
+  /** Not given: nobody is asked whether others use the store (for tests). */
+  readonly lease?: Pick<LeaseOptions, 'use' | 'onLost'>
 }
 
 export interface MongoStore {
@@ -42,6 +46,8 @@ export interface MongoStore {
   readonly uplink: Uplink
   readonly events: EventLog
   readonly webhooks: WebhookStore
+  /** Of one webhook, in characters. */
+  readonly parkedMaxBytes: number
   /** Ordinary pub/sub, for one writer. */
   readonly sessions: SessionStore
   readonly connection: MongoConnection
@@ -55,16 +61,22 @@ export interface MongoStore {
  * reached, refuses the user, is too old or in no replica set where one is needed, or holds what a newer version wrote.
  */
 export async function openMongoStore(options: MongoStoreOptions): Promise<MongoStore> {
-  const { url, limits, log, clock, fault, outcomes = new OutcomeCounters() } = options
+  const { url, limits, log, clock, fault, counters = new MongoCounters() } = options
   if (!isMongoLocation(url)) throw new StartupError(`the URL of the MongoDB store is not of the form ${MONGO_URL_RULE}`)
   const connection = await MongoConnection.open({
     url,
     log,
     needsReplicaSet: options.needsReplicaSet ?? false,
+    counters,
     ...(clock === undefined ? {} : { clock }),
+  })
+  const lease = await takeLease(connection, options).catch(async (error: unknown) => {
+    await connection.close()
+    throw error
   })
   const uplinkLimits = { ...DEFAULT_UPLINK_LIMITS, ...options.uplinkLimits }
   const uplink = await MongoUplink.open(connection, uplinkLimits, log).catch(async (cause: unknown) => {
+    await lease?.release()
     await connection.close()
     throw new StartupError(`the MongoDB store cannot be read: ${messageOf(cause)}`, { cause })
   })
@@ -73,7 +85,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<MongoS
   const events = new MongoEvents(eventLimits, { connection, log, ...faulty })
   const { relay } = events
   const webhooks = new MongoWebhooks(connection)
-  const mailbox = new MongoMailbox({ connection, limits, log, outcomes, relay, ...faulty })
+  const mailbox = new MongoMailbox({ connection, limits, log, counters, relay, ...faulty })
   const credentials = new MongoCredentials(connection)
   const sessions = new MongoSessions(connection)
   let closing: Promise<void> | null = null
@@ -82,6 +94,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<MongoS
     await mailbox.close()
     await relay.bring().catch(() => undefined)
     await Promise.all([credentials.close(), uplink.close(), sessions.close(), events.close(), webhooks.close()])
+    await lease?.release()
     await connection.close()
   }
   return {
@@ -90,6 +103,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<MongoS
     uplink,
     events,
     webhooks,
+    parkedMaxBytes: MONGO_PARKED_MAX_BYTES,
     sessions,
     connection,
     get generation() {
@@ -97,4 +111,10 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<MongoS
     },
     close: () => (closing ??= close()),
   }
+}
+
+async function takeLease(connection: MongoConnection, options: MongoStoreOptions): Promise<StoreLease | null> {
+  const { lease, url, log } = options
+  if (lease === undefined) return null
+  return StoreLease.take({ ...lease, connection, log, where: describeMongoUrl(url) })
 }
