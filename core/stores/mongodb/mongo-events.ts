@@ -53,9 +53,9 @@ export class MongoEvents implements EventLog {
   }
 
   #added(end: number, count: number): void {
-    const { maxCount } = this.#limits
-    const over = (at: number): number => Math.max(0, at - maxCount)
-    this.#dropped += Math.max(0, over(end) - Math.max(over(end - count), this.#oldUpTo))
+    const floor = this.#floor(end)
+    this.#dropped += Math.max(0, floor - Math.max(this.#floor(end - count), this.#oldUpTo))
+    this.#count = end - Math.max(floor, this.#oldUpTo)
   }
 
   read({ after, limit }: EventQuery): Promise<EventPage | null> {
