@@ -7,7 +7,8 @@ import { LOG_LEVELS, type LogLevel } from '../log.js'
 import { canonicalOrigin, ORIGIN_RULE } from '../net/origins.js'
 import { isProxyRange, TRUSTED_PROXIES_RULE } from '../net/trusted-proxies.js'
 import { isRedisUrl, parseRedisUrl, REDIS_URL_RULE } from './redis-location.js'
-import { isMongoLocation, isMongoUrl, MONGO_URL_RULE } from './mongo-location.js'
+import { isMongoUrl, MONGO_URL_RULE } from './mongo-location.js'
+import { storePlace } from './store-place.js'
 import { keySetLocation } from './key-set-location.js'
 import { option, optional, type Values } from './option.js'
 import { TRACE_OPTIONS } from './trace-options.js'
@@ -30,15 +31,6 @@ const DAY = 86_400
 const YEAR = 365 * DAY
 const MIB = 1024 ** 2
 const GIB = 1024 ** 3
-
-/** `file:./data` → `./data`; the URL of a Redis or MongoDB stays what it is; undefined: none of them. */
-function storePlace(raw: string): string | undefined {
-  if (isMongoUrl(raw)) return isMongoLocation(raw) ? raw : undefined
-  if (isRedisUrl(raw)) return parseRedisUrl(raw) === null ? undefined : raw
-  const path = raw.startsWith('file://') ? raw.slice('file://'.length) : raw.startsWith('file:') ? raw.slice(5) : ''
-  // A folder of such a name stays one.
-  return path === '' ? undefined : isRedisUrl(path) || isMongoUrl(path) ? `./${path}` : path
-}
 
 const proxyRange = (raw: string): string | undefined => (isProxyRange(raw) ? raw : undefined)
 

@@ -23,7 +23,7 @@ import { FORMAT, NEWEST_FORMAT } from './formats.js'
 import { generationOf, instanceOf } from './instance.js'
 import { isDuplicateKey, messageOf } from './mongo-errors.js'
 import { ClientWatch } from './client-watch.js'
-import type { MongoClientState, MongoCounters } from '../../metrics/mongo-counters.js'
+import { type MongoClientState, MongoCounters } from '../../metrics/mongo-counters.js'
 import { StoreClock } from './store-clock.js'
 
 /** Where the store's own words stand in `meta`. */
@@ -68,7 +68,8 @@ export interface ConnectionOptions {
   readonly needsReplicaSet: boolean
   /** The store's time, for tests; default: the server's. */
   readonly clock?: Clock
-  readonly counters: MongoCounters
+  /** Default: new ones, out of sight. */
+  readonly counters?: MongoCounters
 }
 
 export class MongoConnection {
@@ -92,7 +93,7 @@ export class MongoConnection {
     this.#clock = options.clock ?? null
     this.collections = collectionsOf(client.db(database))
     client.on('serverDescriptionChanged', (event) => this.#described(event))
-    this.#watch = new ClientWatch(client, options.counters)
+    this.#watch = new ClientWatch(client, options.counters ?? new MongoCounters())
   }
 
   /** Rejects with StartupError: what the operator can put right. */
