@@ -26,7 +26,7 @@ export function licencesPage(lockfile: Lockfile): string {
   return `${[
     '# Licences',
     '<!-- Made from package-lock.json: npm run docs:licences -->',
-    'Postrider is under the [Apache License 2.0](../LICENSE). What its packages need at run time, with what those need; versions are in `package-lock.json`, and `npm run --silent sbom` makes a bill of materials of them ([dependencies](dependencies.md)).',
+    'Postrider is under the [Apache License 2.0](../LICENSE). What its packages need at run time, with what those need; versions are in `package-lock.json`, and `npm run sbom --silent` makes a bill of materials of them ([dependencies](dependencies.md)).',
     ['| package | licence |', '| --- | --- |', ...rows].join('\n'),
   ].join('\n\n')}\n`
 }
