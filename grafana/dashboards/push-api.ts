@@ -1,4 +1,4 @@
-import { maximum, metric, nonZero, quantile, sum, sumRate, sumRateBy } from '../lib/metrics.js'
+import { maximum, metric, nonZero, quantile, rate, sum, sumRate, sumRateBy } from '../lib/metrics.js'
 import type { Dashboard } from '../lib/panel.js'
 
 export const PUSH_API: Dashboard = {
@@ -94,6 +94,55 @@ export const PUSH_API: Dashboard = {
             { expr: quantile(0.5, 'store_operation_seconds', 'operation="append"'), legend: 'p50' },
             { expr: quantile(0.99, 'store_operation_seconds', 'operation="append"'), legend: 'p99' },
           ],
+        },
+      ],
+    },
+    {
+      title: 'Webhooks',
+      panels: [
+        {
+          title: 'Events sent',
+          description: 'Events that receivers took, by the node that sends.',
+          kind: 'lines',
+          unit: 'cps',
+          queries: [{ expr: rate('webhook_sent_total'), legend: '{{instance}}' }],
+        },
+        {
+          title: 'Oldest event that is not sent',
+          description: 'How late backends learn of events. At 86,400 s they are dropped.',
+          kind: 'lines',
+          unit: 's',
+          queries: [{ expr: maximum('webhook_oldest_unsent_seconds'), legend: 'oldest' }],
+          alerts: ['PostriderWebhookEventsLate'],
+        },
+        {
+          title: 'Events that wait',
+          description: 'For all webhooks together. Over `--events-max` the oldest are dropped.',
+          kind: 'lines',
+          unit: 'short',
+          queries: [
+            { expr: sum('webhook_unsent'), legend: 'not sent' },
+            { expr: maximum('events_kept'), legend: 'kept in the log' },
+          ],
+          alerts: ['PostriderWebhookEventsDropped'],
+        },
+        {
+          title: 'Dropped events',
+          description: 'What backends were never told: tried for 24 hours, or over `--events-max` before it was read.',
+          kind: 'lines',
+          unit: 'cps',
+          queries: [{ expr: sumRateBy('reason', 'webhook_dropped_total'), legend: '{{reason}}' }],
+          alerts: ['PostriderWebhookEventsDropped'],
+        },
+        {
+          title: 'Failed attempts, by reason',
+          description:
+            '`connect`, `dns`, `tls`, `blocked_address`, `unavailable`: the receiver as a whole; the others: one event.',
+          kind: 'lines',
+          unit: 'cps',
+          queries: [{ expr: nonZero(sumRateBy('reason', 'webhook_failed_total')), legend: '{{reason}}' }],
+          alerts: ['PostriderWebhookEventsLate'],
+          onlyWhen: 'a receiver does not take events',
         },
       ],
     },

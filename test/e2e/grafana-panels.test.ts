@@ -13,6 +13,7 @@ import { producerFor, roadDevice } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
 import { until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
+import { WEBHOOK_FLAGS } from '../support/webhooks/scenario.js'
 
 const DEVICES = 12
 const RATE = 200
@@ -52,7 +53,7 @@ t.test(
     const cluster = await startClusterOn(t, ['--maxmemory', '512mb'])
     const api = await cluster.node('--role', 'api')
     const brokers = [await cluster.node('--role', 'broker'), await cluster.node('--role', 'broker')] as const
-    const single = await TestServer.start(t, { flags: ['--uplink-max-per-device', '128KiB'] })
+    const single = await TestServer.start(t, { flags: ['--uplink-max-per-device', '128KiB', ...WEBHOOK_FLAGS] })
     const prometheus = await TestPrometheus.start(t, t.testdir({}), { intervalMs: 1_000 })
     prometheus.scrape([api, ...brokers, single].map(({ adminUrl }) => adminUrl))
 
@@ -86,7 +87,10 @@ t.test(
     await patient.catch(() => undefined)
     t.same([...waiting.keys()], [], 'panels without data in health')
 
-    // What fails: bad requests, connections that end, uplinks that nobody reads, a store that hangs.
+    // Nobody listens there.
+    const nobody = { url: 'http://127.0.0.1:1/hook', events: ['uplink'] }
+    t.equal((await single.rest('PUT', '/v1/webhooks/nobody', nobody)).status, 201)
+    // What fails: a receiver that is not there, bad requests, connections that end, uplinks that nobody reads, a store that hangs.
     const failing = new Map(
       panels.filter(({ panel }) => panel.onlyWhen !== undefined).map(({ name, panel }) => [name, panel]),
     )

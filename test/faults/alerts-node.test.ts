@@ -10,9 +10,11 @@ import { FACTOR, NODE_FAULTS, startAlarm, untilFired } from '../support/promethe
 import { noPrometheus } from '../support/prometheus/tools.js'
 import { producerFor, roadDevice } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
+import { metric } from '../support/road/observe.js'
 import { until } from '../support/road/wait.js'
 import { TestServer, type ServerOptions } from '../support/server.js'
 import { TlsFolder } from '../support/tls.js'
+import { makeWebhook, WEBHOOK_FLAGS } from '../support/webhooks/scenario.js'
 
 t.setTimeout(900_000)
 
@@ -95,6 +97,33 @@ const FAULTS: readonly Fault[] = [
             retain: false,
           })
         }
+      }
+    },
+  },
+  {
+    alert: 'PostriderWebhookEventsLate',
+    what: 'a backend that takes no events',
+    options: () => ({ flags: [...WEBHOOK_FLAGS] }),
+    async begin(t, server) {
+      const receiver = await makeWebhook(t, server)
+      await receiver.down()
+      await server.rest('POST', '/v1/devices/away/messages', { payload: 'x' })
+      return nothing
+    },
+  },
+  {
+    alert: 'PostriderWebhookEventsDropped',
+    what: 'a backend that was away for longer than events are kept',
+    options: () => ({
+      flags: [...WEBHOOK_FLAGS, '--events-max', '1000', '--inbox-max', '5', '--overflow', 'drop-oldest'],
+    }),
+    async begin(t, server) {
+      const receiver = await makeWebhook(t, server)
+      await receiver.down()
+      const messages = names(500).map(() => ({ device: 'away', payload: 'x' }))
+      return async () => {
+        await server.rest('POST', '/v1/messages', { messages })
+        if ((await metric(server, 'events_dropped_total')) > 2_000) await receiver.up().catch(nothing)
       }
     },
   },

@@ -42,6 +42,8 @@ export const NODE_FAULTS = [
   'PostriderDevicesStuck',
   'PostriderMessagesUndelivered',
   'PostriderUplinkFull',
+  'PostriderWebhookEventsLate',
+  'PostriderWebhookEventsDropped',
   'PostriderConnectionHeadroom',
   'PostriderEventLoopBusy',
   'PostriderCertificateExpires',
