@@ -25,7 +25,8 @@ const SCAN = 2_000
 export class RedisEventRelay {
   readonly #context: StoreContext
   readonly #log: Logger
-  readonly #tags: readonly string[]
+  /** By slot. */
+  readonly #keys: readonly string[]
   readonly #me = randomId()
   readonly #timer: NodeJS.Timeout
   #running: Promise<void> | null = null
@@ -36,7 +37,7 @@ export class RedisEventRelay {
   constructor(context: StoreContext, log: Logger, tags: readonly string[] = slotTags()) {
     this.#context = context
     this.#log = log
-    this.#tags = tags
+    this.#keys = tags.map(eventOutboxKey)
     this.#timer = setInterval(() => this.#poll(), POLL_MS)
     this.#timer.unref()
   }
@@ -131,6 +132,6 @@ export class RedisEventRelay {
   }
 
   #keyOf(slot: number): string {
-    return eventOutboxKey(this.#tags[slot] ?? '')
+    return this.#keys[slot] ?? ''
   }
 }

@@ -8,21 +8,18 @@ const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
   return crc & 0xffff
 })
 
-function crcOf(text: string): number {
-  let crc = 0
-  for (let i = 0; i < text.length; i++)
-    crc = ((crc << 8) ^ (TABLE[((crc >> 8) ^ text.charCodeAt(i)) & 0xff] ?? 0)) & 0xffff
-  return crc
-}
+const step = (crc: number, code: number): number => ((crc << 8) ^ (TABLE[((crc >> 8) ^ code) & 0xff] ?? 0)) & 0xffff
 
 /** For each slot a hash tag that leads to it: the least number that does. Never changed: keys are made of them. */
 export function slotTags(): readonly string[] {
   const tags = Array.from<string>({ length: SLOTS }).fill('')
+  // Of every number so far; that of the next one goes on from the number without its last digit.
+  const crcs: number[] = []
   for (let n = 0, found = 0; found < SLOTS; n++) {
-    const tag = String(n)
-    const slot = crcOf(tag) % SLOTS
-    if (tags[slot] !== '') continue
-    tags[slot] = tag
+    const crc = step(n < 10 ? 0 : (crcs[Math.floor(n / 10)] ?? 0), 0x30 + (n % 10))
+    crcs.push(crc)
+    if (tags[crc % SLOTS] !== '') continue
+    tags[crc % SLOTS] = String(n)
     found++
   }
   return tags
@@ -33,6 +30,6 @@ export function slotOf(key: string): number {
   const close = open < 0 ? -1 : key.indexOf('}', open + 1)
   const hashed = close > open + 1 ? key.slice(open + 1, close) : key
   let crc = 0
-  for (const byte of Buffer.from(hashed)) crc = ((crc << 8) ^ (TABLE[((crc >> 8) ^ byte) & 0xff] ?? 0)) & 0xffff
+  for (const byte of Buffer.from(hashed)) crc = step(crc, byte)
   return crc % SLOTS
 }
