@@ -141,6 +141,7 @@ export const LOG_EVENTS = {
   uplink_trim_failed: { level: 'warn', text: 'uplink_trim_failed' },
   events_trim_failed: { level: 'warn', text: 'events_trim_failed' },
   claims_of_dead_node_ended: { level: 'info', text: 'claims_of_dead_node_ended' },
+  due_sweep_failed: { level: 'warn', text: 'due_sweep_failed' },
   claim_nodes_failed: { level: 'warn', text: 'claim_nodes_failed' },
   claim_nodes_not_left: { level: 'debug', text: 'claim_nodes_not_left' },
   event_relay_failed: { level: 'warn', text: 'event_relay_failed' },

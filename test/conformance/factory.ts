@@ -15,7 +15,7 @@ export interface StoreOptions {
   readonly uplinkLimits?: Partial<UplinkLimits>
   readonly eventLimits?: Partial<EventLimits>
   readonly sharedLimits?: Partial<SharedLimits>
-  /** How long a process keeps its claims without a sign of life; drivers that forget them ignore it. */
+  /** How long a process keeps its claims without a sign of life, and with it how often the store looks after devices by itself. */
   readonly claimLeaseMs?: number
   /** The store's clock; drivers without `supports.clock` ignore it. Default: the system's. */
   readonly clock?: Clock
@@ -35,6 +35,8 @@ export interface StoreSupport {
   readonly claimsKept: Support
   /** Claims of a process that died end by themselves. */
   readonly claimsEnded: Support
+  /** Messages expire, and are told, although nobody looks at the device. */
+  readonly looksByItself: Support
 }
 
 /** One empty store of its own, seen through the driver. */

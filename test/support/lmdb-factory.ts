@@ -21,6 +21,7 @@ export function lmdbFactory(durability: 'disk' | 'process'): EventStoreFactory {
       formatVersion: true,
       claimsKept: 'one process serves the store, and its connections end with it',
       claimsEnded: true,
+      looksByItself: true,
     },
     open: (_t: Test, options: StoreOptions) => openInTemporaryFolder(durability, options),
   }

@@ -14,6 +14,7 @@ export const referenceFactory: StoreFactory = {
     formatVersion: 'it is in memory only',
     claimsKept: true,
     claimsEnded: 'it is of one process',
+    looksByItself: 'it has no events',
   },
   async open(_t, options) {
     const clock = options.clock ?? systemClock

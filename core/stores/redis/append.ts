@@ -39,7 +39,7 @@ export async function appendAll(
         results[i] = UNAVAILABLE
         continue
       }
-      parts.set(device, (part = new Appending(device)))
+      parts.set(device, (part = new Appending(device, context.shards.of(device))))
     }
     part.add(item, i)
   }
@@ -63,10 +63,13 @@ class Appending implements DevicePart {
   readonly places: number[] = []
   /** The id of an epoch, if one begins with them. */
   newEpoch = ''
-  bytes = EPOCH + 4
+  readonly #shard: string
+  bytes: number
 
-  constructor(device: string) {
+  constructor(device: string, shard: string) {
     this.device = device
+    this.#shard = shard
+    this.bytes = EPOCH + 1 + shard.length + 4
   }
 
   add(item: NewMessage, place: number): void {
@@ -77,6 +80,8 @@ class Appending implements DevicePart {
 
   write(out: Buffer, start: number): void {
     let at = start + out.write(this.newEpoch, start)
+    at = out.writeUInt8(this.#shard.length, at)
+    at += out.write(this.#shard, at)
     at = out.writeUInt32BE(this.items.length, at)
     for (const item of this.items) {
       const withId = item.dedupId !== null

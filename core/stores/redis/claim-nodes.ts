@@ -6,26 +6,18 @@ import { PostriderError } from '../../errors.js'
 import type { Logger } from '../../log.js'
 import type { RedisCounters } from '../../metrics/redis-counters.js'
 import { randomId } from '../../random-id.js'
-import { groupsOf, runGroup } from './device-groups.js'
-import { ask, changeKeys, lookKeys, type StoreContext } from './device-scripts.js'
-import { CLAIM_NODES_KEYS, claimsPrefix } from './keys.js'
+import { ask, changeKeys, type StoreContext } from './device-scripts.js'
+import { CLAIM_NODES_KEYS, claimsKey } from './keys.js'
 import { LeaseWatch } from './lease-watch.js'
 import { messageOf } from './redis-errors.js'
 import { listOf, numberOf, textOf } from './reply.js'
+import { DEVICES_PAGE, onDevices, walkShards } from './shard-walk.js'
 
 /** A node that said nothing for so long is dead. Longer than most devices of a killed node take to come back elsewhere. */
 export const CLAIM_LEASE_MS = 20_000
 /** How often it says so in that time, and how often in it another process would become the caretaker. */
 const RENEWALS = 10
 const CARETAKER_PART = 3 / RENEWALS
-/** Shards that one script looks at: less than a millisecond. */
-const SCAN = 2_000
-const SCAN_PAUSE_MS = 20
-/** Of each server. */
-const CLAIMS_PER_SECOND = 2_000
-/** Asked of a hash at a time; small ones answer with all. */
-const PAGE = 64
-
 export interface ClaimNodesOptions {
   readonly context: StoreContext
   readonly counters: Pick<RedisCounters, 'claimsEnded'>
@@ -48,6 +40,7 @@ export class ClaimNodes {
   #clearing: Promise<void> | null = null
   /** As of the last look; empty when another process is the caretaker. */
   #dead: ReadonlySet<string> = new Set()
+  #caretaker = false
   #closed = false
 
   constructor({ context, counters, log, monotonic, leaseMs = CLAIM_LEASE_MS }: ClaimNodesOptions) {
@@ -68,6 +61,11 @@ export class ClaimNodes {
     this.#own.set(node, knowing)
     knowing.catch(() => this.#own.delete(node))
     return knowing
+  }
+
+  /** As of the last look: this process does what one has to do for all. */
+  get isCaretaker(): boolean {
+    return this.#caretaker
   }
 
   /** Never rejects: what could not be said is found out when the lease is over. */
@@ -94,8 +92,9 @@ export class ClaimNodes {
 
   async #renew(): Promise<void> {
     const { begun, declaresAt } = this.#watch.begin()
-    const [now, , ...dead] = await this.#live([...this.#own.keys()], declaresAt)
+    const [now, caretaker, ...dead] = await this.#live([...this.#own.keys()], declaresAt)
     this.#watch.done(begun, numberOf(now))
+    this.#caretaker = numberOf(caretaker) === 1
     this.#dead = new Set(dead.map(textOf))
     if (this.#dead.size === 0 || this.#clearing !== null || this.#closed) return
     this.#clearing = this.#clear()
@@ -118,19 +117,20 @@ export class ClaimNodes {
   }
 
   async #clear(): Promise<void> {
+    const context = this.#context
     for (const node of this.#dead) {
-      const { shards } = this.#context
-      const servers = await Promise.allSettled(shards.byServer().map((tags) => this.#clearOn(tags, node)))
-      let claims = 0
-      let left = false
-      for (const server of servers) {
-        if (server.status === 'rejected') throw server.reason
-        claims += server.value.ended
-        left ||= server.value.left
-      }
-      if (claims > 0) this.#log.info({ node, claims }, 'claims_of_dead_node_ended')
-      if (left || !this.#isDead(node)) continue
-      await changeKeys(this.#context, 'claims-done', CLAIM_NODES_KEYS, [node])
+      const seen = { claims: 0, left: false }
+      await walkShards({
+        context,
+        scan: 'claims-scan',
+        scanArgs: [],
+        keyOf: (shard) => claimsKey(shard, node),
+        visit: (shard) => this.#clearShard(shard, node, seen),
+        goesOn: () => this.#isDead(node),
+      })
+      if (seen.claims > 0) this.#log.info({ node, claims: seen.claims }, 'claims_of_dead_node_ended')
+      if (seen.left || !this.#isDead(node)) continue
+      await changeKeys(context, 'claims-done', CLAIM_NODES_KEYS, [node])
     }
   }
 
@@ -139,47 +139,24 @@ export class ClaimNodes {
     return !this.#closed && this.#dead.has(node)
   }
 
-  async #clearOn(tags: readonly string[], node: string): Promise<{ readonly ended: number; readonly left: boolean }> {
-    let ended = 0
-    let left = false
-    for (let from = 0; from < tags.length && this.#isDead(node); from += SCAN) {
-      const some = tags.slice(from, from + SCAN)
-      const keys = some.map((tag) => claimsPrefix(tag) + node)
-      const found = listOf(await lookKeys(this.#context, 'claims-scan', keys.slice(0, 1), keys))
-      for (const place of found) {
-        const shard = await this.#clearShard(some[numberOf(place) - 1] ?? '', node)
-        ended += shard.ended
-        left ||= shard.left
-      }
-      await pause(SCAN_PAUSE_MS)
-    }
-    return { ended, left }
-  }
-
-  async #clearShard(tag: string, node: string): Promise<{ readonly ended: number; readonly left: boolean }> {
-    const prefix = claimsPrefix(tag)
-    let ended = 0
+  async #clearShard(shard: string, node: string, seen: { claims: number; left: boolean }): Promise<void> {
+    const key = claimsKey(shard, node)
     let cursor = '0'
     do {
-      const [next, flat] = listOf(await ask(this.#context, 'hscan', [prefix + node, cursor, 'COUNT', PAGE]))
+      // A small hash answers with all that it has.
+      const [next, flat] = listOf(await ask(this.#context, 'hscan', [key, cursor, 'COUNT', DEVICES_PAGE]))
       const devices = listOf(flat).flatMap((entry, i) => (i % 2 === 0 ? textOf(entry) : []))
-      // All of them are in one slot.
-      const parts = devices.map((device) => ({ device, bytes: 0, write: () => undefined }))
-      for (const group of groupsOf(parts, true)) {
-        if (!this.#isDead(node)) return { ended, left: true }
-        const reply = await runGroup(this.#context, 'claims-end', group, [prefix, node], true)
-        // One that a newer version wrote is left to that.
-        const results = group.map(() => reply.failure() === null && reply.uint8() === 1)
-        const count = results.filter(Boolean).length
-        ended += count
-        this.#counters.claimsEnded += count
-        await pause((group.length * 1000) / CLAIMS_PER_SECOND)
+      for (let from = 0; from < devices.length; from += DEVICES_PAGE) {
+        if (!this.#isDead(node)) return
+        const some = devices.slice(from, from + DEVICES_PAGE)
+        const ended = (await onDevices(this.#context, 'claims-end', some, [shard, node])).filter(
+          (answer) => answer === 1,
+        )
+        seen.claims += ended.length
+        this.#counters.claimsEnded += ended.length
       }
       cursor = textOf(next)
     } while (cursor !== '0')
-    const exists = await ask(this.#context, 'exists', [prefix + node])
-    return { ended, left: exists === 1 }
+    if ((await ask(this.#context, 'exists', [key])) === 1) seen.left = true
   }
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -7,7 +7,7 @@ import { DEFAULT_EVENT_LIMITS, type EventLimits } from '../../ports/event-log.js
 import { UPLINK_DEDUP_MS, type UplinkLimits } from '../../ports/uplink.js'
 import type { Argument, RedisConnections } from './connections.js'
 import { FORMAT, NEWEST_FORMAT } from './formats.js'
-import { claimsPrefix, deviceKeys } from './keys.js'
+import { deviceKeys } from './keys.js'
 import { explainFailure, explainUnanswered } from './redis-errors.js'
 import type { ScriptName, Scripts, ScriptSettings } from './script-loader.js'
 import type { Shards } from './shards.js'
@@ -60,9 +60,6 @@ const allKeys = ({ eventsKey }: StoreContext, device: string): readonly string[]
   ...deviceKeys(device),
   eventsKey(device),
 ]
-
-/** The argument of lua/lib/claims.lua. */
-export const claimsArgument = ({ shards }: StoreContext, device: string): string => claimsPrefix(shards.of(device))
 
 /** The argument of lua/lib/clock.lua. */
 export const timeArgument = ({ clock }: StoreContext): string => (clock === null ? '' : String(clock.now()))

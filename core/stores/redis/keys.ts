@@ -64,9 +64,11 @@ export const eventOutboxKey = (tag: string): string => `pr-events:{${tag}}:o`
 export const EVENT_RELAY_KEYS = { lease: 'pr-events:{log}:relay', brought: 'pr-events:{log}:brought' } as const
 /**
  * Devices are divided into shards, each wholly in the slot of its devices (shards.ts). In each, for each node: a hash of the devices
- * that it has claims of. What stands here is in front of the node's name.
+ * that it has claims of. lua/lib/claims.lua makes the same.
  */
-export const claimsPrefix = (tag: string): string => `pr-claims:{${tag}}:`
+export const claimsKey = (shard: string, node: string): string => `pr-claims:{${shard}}:${node}`
+/** Sorted set: devices of the shard that are to be looked at, and when. lua/lib/due.lua makes the same. */
+export const dueKey = (shard: string): string => `pr-due:{${shard}}`
 /** Nodes with claims: sorted set node → until when it counts as alive, set of the dead ones, who looks after what they left. */
 export const CLAIM_NODES_KEYS = ['pr-claims:{nodes}', 'pr-claims:{nodes}:dead', 'pr-claims:{nodes}:caretaker'] as const
 /** Hash: id → webhook. */

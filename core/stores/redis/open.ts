@@ -8,9 +8,10 @@ import { DEFAULT_SHARED_LIMITS, type SharedLimits, type SharedSessions } from '.
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
 import type { WebhookStore } from '../../ports/webhook-store.js'
 import { RedisConnections } from './connections.js'
-import { ClaimNodes } from './claim-nodes.js'
+import { CLAIM_LEASE_MS, ClaimNodes } from './claim-nodes.js'
 import { scriptSettings, type StoreContext } from './device-scripts.js'
 import { FORMAT, NEWEST_FORMAT } from './formats.js'
+import { DueSweep } from './due-sweep.js'
 import { deviceRecordKey, eventOutboxKey, EVENTS_KEY, META_KEY } from './keys.js'
 import { describeLocation, parseRedisUrl, REDIS_URL_RULE } from '../../config/redis-location.js'
 import { RedisCredentials } from './redis-credentials.js'
@@ -34,7 +35,7 @@ export interface RedisStoreOptions {
   readonly uplinkLimits?: Partial<UplinkLimits>
   readonly ordinaryLimits?: Partial<SharedLimits>
   readonly eventLimits?: Partial<EventLimits>
-  /** How long a node keeps its claims without a sign of life. Default 20,000. */
+  /** How long a node keeps its claims without a sign of life; a quarter of it is how often time is let pass for devices that nobody uses. Default 20,000. */
   readonly claimLeaseMs?: number
   /** A change is answered when so many replicas have it, too; 0: not asked. */
   readonly wait?: number
@@ -106,6 +107,12 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
     monotonic: () => systemClock.monotonic(),
     ...(options.claimLeaseMs === undefined ? {} : { leaseMs: options.claimLeaseMs }),
   })
+  const due = new DueSweep({
+    context,
+    isCaretaker: () => nodes.isCaretaker,
+    log: options.log,
+    intervalMs: (options.claimLeaseMs ?? CLAIM_LEASE_MS) / 4,
+  })
   const mailbox = new RedisMailbox(context, nodes)
   const credentials = new RedisCredentials(context, options.clock ?? systemClock)
   const sessions = new RedisSharedSessions(context, options.log, ordinary.leaseMs)
@@ -117,6 +124,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
   const close = async (): Promise<void> => {
     watch.stop()
     await relay?.close()
+    await due.close()
     await Promise.all([
       mailbox.close(),
       credentials.close(),

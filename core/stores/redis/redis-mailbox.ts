@@ -29,7 +29,7 @@ import { appendAll, claimOf } from './append.js'
 import { CallGate } from '../call-gate.js'
 import type { ClaimNodes } from './claim-nodes.js'
 import { DeviceIndex } from './device-index.js'
-import { change, claimsArgument, look, type StoreContext } from './device-scripts.js'
+import { change, look, type StoreContext } from './device-scripts.js'
 import { headsOf } from './heads.js'
 import { META_KEY, deviceRecordKey } from './keys.js'
 import { decodeEntry } from './message-codec.js'
@@ -111,8 +111,8 @@ export class RedisMailbox implements Mailbox {
       await this.#nodes.know(claim.node)
       const generation = await this.#instanceGeneration(device)
       const { node, claimId } = claim
-      const noted = claimsArgument(this.#context, device)
-      const args = [generation, randomId(), node, claimId, options.force ? 1 : 0, noted]
+      const shard = this.#context.shards.of(device)
+      const args = [generation, randomId(), node, claimId, options.force ? 1 : 0, shard]
       const reply = listOf(await change(this.#context, 'claim', device, args))
       if (numberOf(reply[0]) === 0) return { ok: false, claim: claimOf(reply[1], reply[2]) ?? claim }
       if (numberOf(reply[7]) === 0) await this.#index.add(device)
@@ -142,7 +142,7 @@ export class RedisMailbox implements Mailbox {
 
   release(device: string, claimId: string): Promise<boolean> {
     return this.#gate.run(async () => {
-      const args = [claimId, claimsArgument(this.#context, device)]
+      const args = [claimId, this.#context.shards.of(device)]
       return (await change(this.#context, 'release', device, args)) === 1
     })
   }
@@ -275,7 +275,7 @@ export class RedisMailbox implements Mailbox {
 
   purge(device: string): Promise<{ readonly existed: boolean; readonly claim: Claim | null }> {
     return this.#gate.run(async () => {
-      const reply = await change(this.#context, 'purge', device, [claimsArgument(this.#context, device)])
+      const reply = await change(this.#context, 'purge', device, [this.#context.shards.of(device)])
       await this.#index.remove(device)
       if (reply === null) return { existed: false, claim: null }
       const [node, claimId, pending] = listOf(reply)

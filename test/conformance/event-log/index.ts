@@ -3,6 +3,7 @@
 
 import type { Test } from 'tap'
 import type { EventStoreFactory } from '../factory.js'
+import { expiryConformance } from './expiry.js'
 import { offlineConformance } from './offline.js'
 import { readingConformance } from './reading.js'
 import { recordedConformance } from './recorded.js'
@@ -10,5 +11,6 @@ import { recordedConformance } from './recorded.js'
 export function eventLogConformance(t: Test, factory: EventStoreFactory): void {
   recordedConformance(t, factory)
   offlineConformance(t, factory)
+  expiryConformance(t, factory)
   readingConformance(t, factory)
 }

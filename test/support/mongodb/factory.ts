@@ -62,6 +62,7 @@ export function mongoFactory(
       formatVersion: true,
       claimsKept: true,
       claimsEnded: 'the driver does not look for claims of dead processes',
+      looksByItself: 'the driver does not look after devices that nobody uses',
     },
     async open(_t: Test, options: StoreOptions): Promise<EventStoreHandle> {
       const databases = await start()

@@ -75,7 +75,14 @@ function runOn(t: Test, name: string, start: () => Promise<Place>, suites: Suite
 function redisFactory(name: string, start: () => Promise<Place>): EventStoreFactory {
   return {
     name,
-    supports: { clock: true, generation: true, formatVersion: true, claimsKept: true, claimsEnded: true },
+    supports: {
+      clock: true,
+      generation: true,
+      formatVersion: true,
+      claimsKept: true,
+      claimsEnded: true,
+      looksByItself: true,
+    },
     async open(_t: Test, options: StoreOptions): Promise<EventStoreHandle> {
       const place = await start()
       const url = await place.fresh()

@@ -1,7 +1,7 @@
 -- Appends messages to the logs of devices; creates the devices. For each device it is one atomic step: dedup, caps, epoch, seqs.
 -- KEYS  deviceKeys of each device, one device after the other
 -- ARGV  now, replication id, generation, then the parts of all devices (lib/many.lua), each:
---       11 bytes id for a new epoch, u32 messages, then for each message: u8 1 with a dedup id, else 0; u48 ttl in ms (0: none);
+--       11 bytes id for a new epoch, u8 length of the shard, shard, u32 messages, then for each message: u8 1 with a dedup id, else 0; u48 ttl in ms (0: none);
 --       u32 size; u32 length of the entry's body; [16 bytes hash of the dedup id, 16 bytes hash of the body;] the entry's body
 -- Returns u48 at, then for each device: u8 indexed; last epoch, node and claim, each after its u16 length; then for each message
 --   u8 0 accepted: u48 seq. 1 duplicate, 3 dedup_conflict: u48 seq, u48 at, u16 length and epoch. 2 inbox_full
@@ -13,6 +13,7 @@
 --@include epochs
 --@include exceptions
 --@include log
+--@include due
 --@include many
 if not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. ARGV[2], 1, true) then
   error({ err = 'STALE another instance answers' })
@@ -159,7 +160,8 @@ local function outcome(r, withId, ttl, size, length, at)
 end
 
 return struct.pack('>I6', now) .. forEachDevice(data, function(at)
-  newEpoch, at = string.sub(data, at, at + 10), at + 11
+  local shard
+  newEpoch, shard, at = struct.unpack('>c11Bc0', data, at)
   local r, changed = openDevice(now)
   if not r then
     r = newRecord(now, newEpoch, generation)
@@ -178,7 +180,10 @@ return struct.pack('>I6', now) .. forEachDevice(data, function(at)
   end
   writeEntries(r)
   writeIds(r)
-  if changed then saveRecord(r) end
+  if changed then
+    noteDue(r, shard)
+    saveRecord(r)
+  end
   local epoch, node, claim = lastEpoch(r), r[NODE], r[CLAIM]
   reply[1] = struct.pack('>BI2c0I2c0I2c0', r[INDEXED], #epoch, epoch, #node, node, #claim, claim)
   return table.concat(reply)

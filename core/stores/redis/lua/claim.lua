@@ -1,6 +1,6 @@
 -- Makes a claim the owner; creates the device.
 -- KEYS  deviceKeys
--- ARGV  now, generation, id for a new epoch, node, claim id, force (1 or 0), where the claims of nodes are noted
+-- ARGV  now, generation, id for a new epoch, node, claim id, force (1 or 0), shard
 -- Returns {0, node, claim} (held by another) | {1, epoch of the cursor, cursor, head, last epoch, pending, subscription, indexed}
 -- flags: allow-oom
 --@include clock
@@ -23,8 +23,8 @@ if r[CLAIM] ~= ARGV[5] then
   -- A node gives its claims back, or flushes before another connection of its own takes the device. This one did neither.
   if r[CLAIM] ~= '' and r[NODE] ~= ARGV[4] then r[MAYBE_SENT] = r[HEAD] end
   if r[NODE] ~= ARGV[4] then
-    forgetClaim(ARGV[7], r[NODE])
-    noteClaim(ARGV[7], ARGV[4])
+    forgetClaim(r[NODE], ARGV[7])
+    noteClaim(ARGV[4], ARGV[7])
   end
   r[NODE], r[CLAIM] = ARGV[4], ARGV[5]
   r[CONNECTED], r[SEEN], r[USED] = now, now, now

@@ -1,6 +1,6 @@
 -- Ends a claim, if it is the stored one.
 -- KEYS  deviceKeys
--- ARGV  now, claim id, where the claims of nodes are noted
+-- ARGV  now, claim id, shard
 -- Returns 1, or 0 (nothing changed)
 -- flags: allow-oom
 --@include clock

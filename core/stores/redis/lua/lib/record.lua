@@ -20,6 +20,7 @@ local MAYBE_SENT = 30 -- up to here a node that died may have put messages on th
 local DEDUP_BEFORE = 31 -- 1: dedup ids were kept in the window before DEDUP_WINDOW, too
 local RECEIPTS_UP_TO = 32 -- no message with a receipt stands behind it
 local TOLD_OFFLINE = 33 -- when it was told that messages wait and nobody is there; 0: not since the last claim
+local NOTED_DUE = 34 -- when somebody will look at it although nobody uses it (lib/due.lua); 0: never
 
 -- Of the device that is worked on.
 local K_RECORD, K_MESSAGES, K_EXCEPTIONS, K_EXPIRIES, K_DEDUP_EVEN, K_DEDUP_ODD
@@ -38,7 +39,7 @@ local function newRecord(now, epoch, generation)
   redis.call('UNLINK', K_MESSAGES, K_EXCEPTIONS, K_EXPIRIES, K_DEDUP_EVEN, K_DEDUP_ODD)
   return {
     SETTINGS.format, now, now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, -1,
-    generation, { epoch, 1 }, '', '', 0, '', 0, 0, 0, 0, 0,
+    generation, { epoch, 1 }, '', '', 0, '', 0, 0, 0, 0, 0, 0,
   }
 end
 
@@ -55,6 +56,7 @@ local function loadRecord(now)
   -- Of an earlier version.
   r[DEDUP_BEFORE] = r[DEDUP_BEFORE] or 1
   if not r[TOLD_OFFLINE] then r[RECEIPTS_UP_TO], r[TOLD_OFFLINE] = 0, 0 end
+  r[NOTED_DUE] = r[NOTED_DUE] or 0
   if r[CLAIM] == '' and r[PENDING] == 0 and now - math.max(r[USED], r[SEEN]) > SETTINGS.idleMs then
     deleteDevice()
     return nil
