@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import { Membership } from '../core/bus/redis/membership.js'
-import { isMongoUrl } from '../core/config/mongo-location.js'
+import { describeMongoUrl, isMongoUrl } from '../core/config/mongo-location.js'
 import { describeLocation, isRedisUrl, parseRedisUrl, REDIS_URL_RULE } from '../core/config/redis-location.js'
 import { PostriderError, StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
@@ -10,6 +10,7 @@ import { createLogger, type Logger } from '../core/log.js'
 import { type Backup, backUp } from '../core/stores/lmdb/backup.js'
 import { newGeneration } from '../core/stores/lmdb/generation.js'
 import { MongoConnection } from '../core/stores/mongodb/connection.js'
+import { StoreLease } from '../core/stores/mongodb/lease.js'
 import { RedisConnections } from '../core/stores/redis/connections.js'
 import { renewMark } from '../core/stores/redis/generation-mark.js'
 import { usageError } from './command.js'
@@ -78,13 +79,28 @@ async function refuseWhileServed(connections: RedisConnections, where: string): 
 }
 
 async function onMongo(url: string): Promise<string> {
+  const where = describeMongoUrl(url)
   const connection = await MongoConnection.open({ url, log: silent(), needsReplicaSet: false })
   try {
-    await connection.newGeneration()
+    const { devices, apiKeys } = connection.collections
+    if ((await devices.findOne({})) === null && (await apiKeys.findOne({})) === null) {
+      throw new StartupError(`${where}: there is no device; is it the right server and database?`)
+    }
+    // Refused while somebody serves it, with a bus or alone.
+    const options = { connection, use: 'alone', where, log: silent(), onLost: () => undefined } as const
+    const lease = await StoreLease.take(options).catch((cause: unknown) => {
+      const why = `${where}: it is served, and would go on in the old generation; stop all nodes first`
+      throw cause instanceof StartupError ? new StartupError(why, { cause, exitCode: EXIT.busy.code }) : cause
+    })
+    try {
+      await connection.newGeneration()
+    } finally {
+      await lease.release()
+    }
   } finally {
     await connection.close()
   }
-  return 'the MongoDB store'
+  return where
 }
 
 /** Copies the store of a data folder into `to`, which is there and empty. Rejects with StartupError. */

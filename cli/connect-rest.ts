@@ -1,3 +1,4 @@
+import type { Environment } from '../core/config/read-environment.js'
 import type { Values } from '../core/config/option.js'
 import { isDeviceId, DEVICE_ID_RULE } from '../protocol/device-id.js'
 import { EXIT } from '../core/exit-codes.js'
@@ -8,8 +9,8 @@ import { createRestClient, type RestClient } from './rest-client.js'
 import { API_KEY_VARIABLE, apiKeyFile, findApiKey } from './secrets.js'
 
 /** The REST API with the key that was given or is in the data folder; a CommandFailure when there is none. */
-export async function connectRest(settings: Values<typeof REST_OPTIONS>): Promise<RestClient> {
-  const apiKey = await findApiKey(settings.data, settings.apiKey)
+export async function connectRest(settings: Values<typeof REST_OPTIONS>, env: Environment): Promise<RestClient> {
+  const apiKey = await findApiKey(settings.data, settings.apiKey, env)
   if (apiKey === null) {
     throw new CommandFailure(
       `no API key: set ${API_KEY_VARIABLE}, or name with --data the folder that has ${apiKeyFile(settings.data)}`,

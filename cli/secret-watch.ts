@@ -16,6 +16,8 @@ export interface WatchedSecret {
   readonly path: string
   /** What is in force now. */
   readonly text: string
+  /** See `readSecretFile`. */
+  readonly groupMay?: true
   /** Puts it in force; throws StartupError when it is none. */
   use(this: void, text: string, path: string): void
 }
@@ -50,18 +52,18 @@ export function watchSecrets(secrets: readonly WatchedSecret[], options: SecretW
   let looking: Promise<void> = Promise.resolve()
 
   /** The text of a file that nobody writes to at this moment; null: somebody does. */
-  async function read(path: string): Promise<string | null> {
-    const text = await readSecretFile(path)
+  async function read(path: string, groupMay: boolean): Promise<string | null> {
+    const text = await readSecretFile(path, groupMay)
     if (text === null) throw new StartupError(`${path}: is gone`)
     if (text === seen.get(path)) return text
     await settle()
-    return (await readSecretFile(path)) === text ? text : null
+    return (await readSecretFile(path, groupMay)) === text ? text : null
   }
 
-  async function lookAt({ path, use }: WatchedSecret): Promise<void> {
+  async function lookAt({ path, groupMay, use }: WatchedSecret): Promise<void> {
     const before = seen.get(path)
     try {
-      const text = await read(path)
+      const text = await read(path, groupMay === true)
       if (text === null || text === before) return
       use(text, path)
       seen.set(path, text)

@@ -1,4 +1,5 @@
-// The two secrets of a server, and where they are kept: the environment, else a file of mode 0600 in the data folder.
+// The two secrets of a server, and where they are kept: the environment, a file that the environment names, else a file of mode 0600
+// in the data folder.
 
 import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, stat } from 'node:fs/promises'
@@ -15,7 +16,11 @@ export const TOKEN_SECRET_VARIABLE = 'POSTRIDER_TOKEN_SECRET'
 export const apiKeyFile = (folder: string): string => join(folder, 'api-key')
 export const tokenSecretFile = (folder: string): string => join(folder, 'token-secret')
 
+/** What names a file with the secret instead of the secret: such a file may change while the server runs. */
+export const fileVariable = (name: string): string => `${name}_FILE`
+
 const GROUP_AND_OTHERS = 0o077
+const OTHERS = 0o007
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
@@ -28,15 +33,16 @@ function fileError(path: string, what: string, cause: unknown): StartupError {
 
 /**
  * The trimmed text of a secret file; null when there is none. Refused (StartupError) when others than its owner may read
- * or write it, and when it is empty.
+ * or write it, and when it is empty. `groupMay`: its group may read it too, as where Kubernetes mounts a Secret for a pod's group.
  */
-export async function readSecretFile(path: string): Promise<string | null> {
+export async function readSecretFile(path: string, groupMay = false): Promise<string | null> {
   let text: string
   try {
     const { mode } = await stat(path)
-    if ((mode & GROUP_AND_OTHERS) !== 0) {
+    if ((mode & (groupMay ? OTHERS : GROUP_AND_OTHERS)) !== 0) {
+      const [whose, right] = groupMay ? ['not for everybody', 'o='] : ['for its owner alone', '600']
       throw new StartupError(
-        `${path}: has mode ${(mode & 0o777).toString(8)}, but a secret is for its owner alone; run: chmod 600 ${path}`,
+        `${path}: has mode ${(mode & 0o777).toString(8)}, but a secret is ${whose}; run: chmod ${right} ${path}`,
       )
     }
     text = (await readFile(path, 'utf8')).trim()
@@ -77,6 +83,18 @@ function variable(env: Environment, name: string): string | null {
 export interface SecretFile {
   readonly path: string
   readonly text: string
+  /** Somebody else looks after it; see `readSecretFile`. */
+  readonly groupMay?: true
+}
+
+/** The file that the environment names for a secret; null: none. */
+async function namedFile(env: Environment, name: string): Promise<SecretFile | null> {
+  const path = variable(env, fileVariable(name))
+  if (path === null) return null
+  if (variable(env, name) !== null) throw new StartupError(`${name} and ${fileVariable(name)}: give one of them`)
+  const text = await readSecretFile(path, true)
+  if (text === null) throw new StartupError(`${fileVariable(name)}: there is no file ${path}`)
+  return { path, text, groupMay: true }
 }
 
 export interface ServerSecrets {
@@ -92,10 +110,12 @@ export interface ServerSecrets {
 
 /** Without a data folder both secrets must be given; refused (StartupError) with the names of those that are not. */
 export function requireSecrets(env: Environment): void {
-  const missing = [API_KEY_VARIABLE, TOKEN_SECRET_VARIABLE].filter((name) => variable(env, name) === null)
+  const missing = [API_KEY_VARIABLE, TOKEN_SECRET_VARIABLE].filter(
+    (name) => variable(env, name) === null && variable(env, fileVariable(name)) === null,
+  )
   if (missing.length === 0) return
   throw new StartupError(
-    `${missing.join(' and ')}: must be set, because without a file store there is no data folder to keep secrets in`,
+    `${missing.join(' and ')}: must be set (or with _FILE the files that have them), because without a file store there is no data folder to keep secrets in`,
   )
 }
 
@@ -108,9 +128,11 @@ export async function loadServerSecrets(folder: string | null, env: Environment)
   if (folder === null) requireSecrets(env)
   const made: string[] = []
 
-  /** The variable's text, else the file's. */
+  /** The variable's text, else that of the file that it names, else that of the data folder. */
   async function load(name: string, path: string, make: () => string): Promise<string | SecretFile> {
     const given = variable(env, name)
+    const named = await namedFile(env, name)
+    if (named !== null) return named
     if (given !== null) return given
     const kept = await readSecretFile(path)
     if (kept !== null) return { path, text: kept }
@@ -143,15 +165,19 @@ export async function loadServerSecrets(folder: string | null, env: Environment)
 /** The token secrets that a command on the server's machine may use; null: there are none here. */
 export async function findTokenSecrets(folder: string, env: Environment): Promise<readonly Uint8Array[] | null> {
   const fromEnvironment = variable(env, TOKEN_SECRET_VARIABLE)
+  const named = await namedFile(env, TOKEN_SECRET_VARIABLE)
+  if (named !== null) return parseTokenSecrets(named.text, named.path)
   if (fromEnvironment !== null) return parseTokenSecrets(fromEnvironment, TOKEN_SECRET_VARIABLE)
   const path = tokenSecretFile(folder)
   const text = await readSecretFile(path)
   return text === null ? null : parseTokenSecrets(text, path)
 }
 
-/** The API key of a client command: the given one, else the data folder's; of several the first. Null: there is none. */
-export async function findApiKey(folder: string, given: string | undefined): Promise<string | null> {
-  const path = apiKeyFile(folder)
-  const text = given ?? (await readSecretFile(path))
-  return text === null ? null : (parseOperatorKeys(text, given === undefined ? path : API_KEY_VARIABLE)[0] ?? null)
+/** The API key of a client command: the given one, that of the file which is named, else the data folder's; of several the first. */
+export async function findApiKey(folder: string, given: string | undefined, env: Environment): Promise<string | null> {
+  if (given !== undefined) return parseOperatorKeys(given, API_KEY_VARIABLE)[0] ?? null
+  const file = await namedFile(env, API_KEY_VARIABLE)
+  const path = file?.path ?? apiKeyFile(folder)
+  const text = file?.text ?? (await readSecretFile(path))
+  return text === null ? null : (parseOperatorKeys(text, path)[0] ?? null)
 }

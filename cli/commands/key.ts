@@ -29,7 +29,7 @@ const FLAGS = {
 
 async function create(io: CommandIo): Promise<number> {
   const read = readCommand(io, { command: 'key', flags: FLAGS, settings: REST_OPTIONS, arguments: ['<name>'] })
-  const rest = await connectRest(read.settings)
+  const rest = await connectRest(read.settings, io.env)
   const body = { name: read.arguments[0], scopes: read.flags.scopes }
   const { key, id } = fields((await rest.call('POST', '/v1/keys', { body })).body)
   if (typeof key !== 'string' || typeof id !== 'string') {
@@ -45,7 +45,7 @@ async function create(io: CommandIo): Promise<number> {
 
 async function list(io: CommandIo): Promise<number> {
   const read = readCommand(io, { command: 'key', flags: {}, settings: REST_OPTIONS, arguments: [] })
-  const rest = await connectRest(read.settings)
+  const rest = await connectRest(read.settings, io.env)
   const { keys } = fields((await rest.call('GET', '/v1/keys')).body)
   for (const key of Array.isArray(keys) ? keys : []) await writeLine(io.stdout, JSON.stringify(key))
   return EXIT.ok.code
@@ -55,7 +55,7 @@ async function revoke(io: CommandIo): Promise<number> {
   const read = readCommand(io, { command: 'key', flags: {}, settings: REST_OPTIONS, arguments: ['<id>'] })
   const [id = ''] = read.arguments
   if (id.startsWith('prk_')) throw usageError('key revoke takes the id of a key (key list shows them), not the key')
-  const rest = await connectRest(read.settings)
+  const rest = await connectRest(read.settings, io.env)
   const { status } = await rest.call('DELETE', `/v1/keys/${encodeURIComponent(id)}`, { accept: [404] })
   if (status === 404) throw new CommandFailure(`there is no key ${id}`, EXIT.failed.code)
   await writeLine(io.stderr, `key ${id} is revoked`)

@@ -42,7 +42,7 @@ async function accessTo(
   ca: string | null,
   env: CommandIo['env'],
 ): Promise<Access> {
-  const apiKey = await findApiKey(settings.data, settings.apiKey)
+  const apiKey = await findApiKey(settings.data, settings.apiKey, env)
   if (apiKey !== null) {
     const rest = createRestClient({ url: settings.url, apiKey, ca })
     return {

@@ -37,7 +37,7 @@ async function run(io: CommandIo): Promise<number> {
   const read = readCommand(io, { command: 'peek', flags: FLAGS, settings: REST_OPTIONS, arguments: ['<device>'] })
   const device = deviceArgument(read.arguments[0])
   const { limit, json } = read.flags
-  const rest = await connectRest(read.settings)
+  const rest = await connectRest(read.settings, io.env)
   let after: string | null = null
   let left = limit
   do {

@@ -85,7 +85,7 @@ async function run(io: CommandIo): Promise<number> {
     arguments: ['<device>', '<payload>'],
   })
   const device = deviceArgument(read.arguments[0])
-  const rest = await connectRest(read.settings)
+  const rest = await connectRest(read.settings, io.env)
   const payload = await payloadOf(io, read.arguments[1] ?? '', read.flags.base64)
   const { body } = await rest.call('POST', `${devicePath(device)}/messages`, { body: messageBody(read.flags, payload) })
   await writeLine(io.stdout, JSON.stringify(body))

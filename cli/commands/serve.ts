@@ -142,7 +142,7 @@ export const serveCommand: Command = {
   usage: '[flags]',
   details: [
     'Prints one line when it serves: {"ready":true,"ports":{"mqtt":1883,"ws":8083,"http":8080,"admin":9090}}. Logs go to stderr.',
-    `Secrets come from the environment alone: ${API_KEY_VARIABLE} and ${TOKEN_SECRET_VARIABLE}, else from files in the data folder, which the first start makes.`,
+    `Secrets come from the environment alone: ${API_KEY_VARIABLE} and ${TOKEN_SECRET_VARIABLE}, or the files that these name with _FILE behind them; else from files in the data folder, which the first start makes.`,
     'SIGTERM and SIGINT stop in good order; a second one waits for nothing more, a third ends at once. With --workers that goes to the process that was started, which passes it on. With TLS, SIGHUP reads the certificate again.',
   ],
   options: { ...CONFIG_FILE_OPTION, ...SERVER_OPTIONS },

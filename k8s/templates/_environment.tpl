@@ -43,10 +43,10 @@ every user of a machine can see; what is secret comes by reference.
 {{- $_ := set $env "TLS_CLIENT_CA" (printf "/etc/postrider/client-ca/%s" $v.tls.clientCa.key) -}}
 {{- end -}}
 {{- end -}}
-{{- $references := list
-  (dict "name" "API_KEY" "secret" (include "postrider.secretName" .root) "key" $v.secrets.apiKeyKey)
-  (dict "name" "TOKEN_SECRET" "secret" (include "postrider.secretName" .root) "key" $v.secrets.tokenSecretKey)
--}}
+{{- /* As files, so that a change of the Secret comes in without a restart. */ -}}
+{{- $_ := set $env "API_KEY_FILE" "/etc/postrider/secrets/api-key" -}}
+{{- $_ := set $env "TOKEN_SECRET_FILE" "/etc/postrider/secrets/token-secret" -}}
+{{- $references := list -}}
 {{- if eq $v.store.type "file" -}}
 {{- $_ := set $env "STORE" "file:/var/lib/postrider/data" -}}
 {{- $_ := set $env "DURABILITY" $v.store.file.durability -}}

@@ -134,6 +134,9 @@ spec:
       volumeMounts:
         - name: tmp
           mountPath: /tmp
+        - name: secrets
+          mountPath: /etc/postrider/secrets
+          readOnly: true
         {{- if eq .component "single" }}
         - name: data
           mountPath: /var/lib/postrider
@@ -155,6 +158,14 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: 32Mi
+    # As a folder, so that what is written to the Secret comes in without a restart.
+    - name: secrets
+      secret:
+        secretName: {{ include "postrider.secretName" .root }}
+        defaultMode: 0440
+        items:
+          - { key: {{ $v.secrets.apiKeyKey | quote }}, path: api-key }
+          - { key: {{ $v.secrets.tokenSecretKey | quote }}, path: token-secret }
     {{- if $tls }}
     # Mounted as a folder, so that a new certificate comes in without a restart.
     - name: tls

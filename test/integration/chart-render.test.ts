@@ -207,8 +207,8 @@ void t.test('chart: the parts of a deployment for production', { skip }, async (
   t.match(Object.fromEntries(env), {
     POSTRIDER_ROLE: 'broker',
     POSTRIDER_STORE: 'postrider-redis/url',
-    POSTRIDER_API_KEY: 'postrider-secrets/api-key',
-    POSTRIDER_TOKEN_SECRET: 'postrider-secrets/token-secret',
+    POSTRIDER_API_KEY_FILE: '/etc/postrider/secrets/api-key',
+    POSTRIDER_TOKEN_SECRET_FILE: '/etc/postrider/secrets/token-secret',
     POSTRIDER_MQTT_PORT: 'off',
     POSTRIDER_MQTTS_PORT: '8883',
     POSTRIDER_TLS_CERT: '/etc/postrider/tls/tls.crt',

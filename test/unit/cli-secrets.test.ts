@@ -22,7 +22,7 @@ void t.test('secrets: later starts read what is there', async (t) => {
   const folder = t.testdir({})
   const first = await loadServerSecrets(folder, {})
   t.same(await loadServerSecrets(folder, {}), { ...first, made: [] })
-  t.equal(await findApiKey(folder, undefined), first.operatorKeys[0])
+  t.equal(await findApiKey(folder, undefined, {}), first.operatorKeys[0])
   t.same(await findTokenSecrets(folder, {}), first.tokenSecrets)
 })
 
@@ -38,7 +38,7 @@ void t.test('secrets: the environment comes first, and then no file is made', as
   })
   t.same(readdirSync(folder), [])
   t.same(await findTokenSecrets(folder, env), secrets.tokenSecrets)
-  t.equal(await findApiKey(folder, 'given'), 'given')
+  t.equal(await findApiKey(folder, 'given', {}), 'given')
 })
 
 void t.test('secrets: an empty variable counts as not set', async (t) => {
@@ -74,4 +74,40 @@ void t.test('secrets: a short one in the environment is refused by its name, not
   const error: unknown = await loadServerSecrets(t.testdir({}), env).catch((reason: unknown) => reason)
   t.match(error, { message: /^POSTRIDER_TOKEN_SECRET: secret 1 has 9 bytes/ })
   t.notMatch(String(error), /hush/)
+})
+
+void t.test('secrets: the environment may name files instead, which their group may read too', async (t) => {
+  const folder = t.testdir({ key: 'key-from-a-file,older\n', secret: `${LONG}\n`, open: LONG, data: {} })
+  const [key, secret] = [join(folder, 'key'), join(folder, 'secret')]
+  chmodSync(key, 0o440)
+  chmodSync(secret, 0o440)
+  chmodSync(join(folder, 'open'), 0o444)
+  const env = { POSTRIDER_API_KEY_FILE: key, POSTRIDER_TOKEN_SECRET_FILE: secret }
+  for (const data of [null, join(folder, 'data')]) {
+    t.same(await loadServerSecrets(data, env), {
+      operatorKeys: ['key-from-a-file', 'older'],
+      tokenSecrets: [Buffer.from(LONG)],
+      files: {
+        apiKey: { path: key, text: 'key-from-a-file,older', groupMay: true },
+        tokenSecret: { path: secret, text: LONG, groupMay: true },
+      },
+      made: [],
+    })
+  }
+  t.equal(await findApiKey(folder, undefined, env), 'key-from-a-file')
+  t.same(await findTokenSecrets(folder, env), [Buffer.from(LONG)])
+  const refused = (more: Readonly<Record<string, string>>): Promise<unknown> =>
+    loadServerSecrets(null, { ...env, ...more }).catch((error: unknown) => error)
+  t.match(await refused({ POSTRIDER_API_KEY: 'too' }), {
+    message: 'POSTRIDER_API_KEY and POSTRIDER_API_KEY_FILE: give one of them',
+  })
+  t.match(await refused({ POSTRIDER_TOKEN_SECRET_FILE: join(folder, 'none') }), {
+    message: /TOKEN_SECRET_FILE: there is no file/,
+  })
+  t.match(await refused({ POSTRIDER_TOKEN_SECRET_FILE: join(folder, 'open') }), {
+    message: /has mode 444, but a secret is not for everybody; run: chmod o= /,
+  })
+  t.match(await refused({ POSTRIDER_TOKEN_SECRET_FILE: '' }), {
+    message: /^POSTRIDER_TOKEN_SECRET: must be set \(or with _FILE/,
+  })
 })

@@ -12,6 +12,7 @@ import { POSTRIDER } from '../command.js'
 import { readRepositoryFile } from '../repository.js'
 import { until } from '../road/wait.js'
 import { array, at, environmentOf, type Json, string } from './chart.js'
+import { mountSecrets } from './mounts.js'
 
 /** The image, as its Dockerfile describes it. */
 export interface Image {
@@ -88,7 +89,9 @@ export class Pod {
       numbers.set(string(each, 'containerPort'), port)
     }
     const environment = new Map([...readImage().env, ...environmentOf(container)])
+    const here = mountSecrets(t, template, secrets)
     for (const [name, value] of environment) {
+      if (here(value) !== value) environment.set(name, here(value))
       const secret = secrets.get(value)
       if (secret !== undefined) environment.set(name, secret)
       if (name === 'POSTRIDER_HOST') environment.set(name, '127.0.0.1')
