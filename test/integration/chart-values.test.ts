@@ -26,6 +26,7 @@ const WRONG: ReadonlyArray<readonly [what: string, values: object, message: RegE
     { config: { role: 'all' } },
     /at '\/config': additional properties 'role'/,
   ],
+  ['workers, instead of more pods', { config: { workers: 4 } }, /at '\/config': additional properties 'workers'/],
   [
     'a duration without a unit',
     { config: { retention: '30' } },
