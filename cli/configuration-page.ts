@@ -2,7 +2,7 @@
 // test fails while the page and the tables differ.
 
 import { environmentName, settingName, type OptionTable } from '../core/config/option.js'
-import { SECRET_SETTINGS } from '../core/config/server-options.js'
+import { SECRET_SETTINGS } from '../core/config/secret-settings.js'
 import { EXIT } from '../core/exit-codes.js'
 import type { Command } from './command.js'
 import { cell, code, table } from './markdown.js'

@@ -4,13 +4,8 @@ import { readConfigFile } from './read-file.js'
 import { readEnvironment, refuseLaterVariables, unknownVariables, type Environment } from './read-environment.js'
 import { readFlags, type FlagRules } from './read-flags.js'
 import { resolveOptions, type Layer } from './resolve-options.js'
-import {
-  CONFIG_FILE_OPTION,
-  LATER_SETTINGS,
-  SECRET_SETTINGS,
-  SERVER_OPTIONS,
-  type ServerConfig,
-} from './server-options.js'
+import { CONFIG_FILE_OPTION, LATER_SETTINGS, SERVER_OPTIONS, type ServerConfig } from './server-options.js'
+import { SECRET_SETTINGS } from './secret-settings.js'
 
 export interface LoadedConfig {
   readonly config: ServerConfig

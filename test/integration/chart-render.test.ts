@@ -2,7 +2,8 @@
 
 import t from 'tap'
 import { settingName, environmentName } from '../../core/config/option.js'
-import { SECRET_SETTINGS, SERVER_OPTIONS } from '../../core/config/server-options.js'
+import { SECRET_SETTINGS } from '../../core/config/secret-settings.js'
+import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import {
   array,
   at,
