@@ -6,6 +6,7 @@ import { backupCommand } from './commands/backup.js'
 import { generationCommand } from './commands/generation.js'
 import { keyCommand } from './commands/key.js'
 import { listenCommand } from './commands/listen.js'
+import { migrateCommand } from './commands/migrate.js'
 import { peekCommand } from './commands/peek.js'
 import { pushCommand } from './commands/push.js'
 import { serveCommand } from './commands/serve.js'
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   peekCommand,
   backupCommand,
   generationCommand,
+  migrateCommand,
 ]
 
 const HELP = new Set(['--help', '-h', 'help'])

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { StartupError } from '../../errors.js'
 import { EXIT } from '../../exit-codes.js'
+import { unfinished } from '../../migration/refusals.js'
 import { readNumber } from './engine.js'
 import type { Tables } from './tables.js'
 
@@ -50,8 +51,9 @@ export function requireStore(path: string): void {
   })
 }
 
-/** Throws StartupError when a newer version wrote it. */
-export function checkFormat(path: string, tables: Tables): void {
+/** Throws StartupError when a newer version wrote it, or (`filling` false) a migration into it has not ended. */
+export function checkFormat(path: string, tables: Tables, filling = false): void {
+  if (!filling && readNumber(tables, 'migration') === 1) throw unfinished(path)
   const format = readNumber(tables, 'format')
   if (format === null || (format >= OLDEST_FORMAT && format <= LMDB_FORMAT)) return
   throw new StartupError(

@@ -38,6 +38,8 @@ export interface LmdbStoreOptions {
   readonly log: Logger
   /** Default: new ones, out of sight. */
   readonly counters?: LmdbCounters
+  /** A migration into it is under way. */
+  readonly filling?: boolean
 }
 
 export interface LmdbStore {
@@ -64,10 +66,10 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
   const env = openEnvironment(path, options.durability)
   try {
     const tables = openTables(env)
-    checkFormat(path, tables)
+    checkFormat(path, tables, options.filling ?? false)
     const lock = await takeLock(path, tables)
     try {
-      checkFormat(path, tables)
+      checkFormat(path, tables, options.filling ?? false)
       const { generation, clean } = beginGeneration(tables, options.durability)
       const clock = options.clock ?? systemClock
       const engine = new Engine({

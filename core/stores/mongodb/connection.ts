@@ -19,6 +19,7 @@ import { randomId } from '../../random-id.js'
 import { describeMongoUrl, MONGO_URL_RULE } from '../../config/mongo-location.js'
 import { type Collections, collectionsOf, makeIndexes } from './collections.js'
 import { fieldsOf, numberOf, textOf } from './fields.js'
+import { unfinished } from '../../migration/refusals.js'
 import { FORMAT, NEWEST_FORMAT } from './formats.js'
 import { generationOf, instanceOf } from './instance.js'
 import { isDuplicateKey, messageOf } from './mongo-errors.js'
@@ -70,6 +71,8 @@ export interface ConnectionOptions {
   readonly clock?: Clock
   /** Default: new ones, out of sight. */
   readonly counters?: MongoCounters
+  /** A migration into it may be under way. */
+  readonly filling?: boolean
 }
 
 export class MongoConnection {
@@ -107,7 +110,7 @@ export class MongoConnection {
         throw explainLogin(where, error)
       })
       await connection.#check(where, options.needsReplicaSet)
-      await connection.#prepare(where)
+      await connection.#prepare(where, options.filling ?? false)
     } catch (error) {
       await client.close().catch(() => undefined)
       throw explainStart(where, error)
@@ -150,7 +153,7 @@ export class MongoConnection {
     if (alone) this.#log.warn({ store: where }, 'store_without_replica_set')
   }
 
-  async #prepare(where: string): Promise<void> {
+  async #prepare(where: string, filling: boolean): Promise<void> {
     const { meta } = this.collections
     try {
       await meta.insertOne({ _id: META_ID, format: FORMAT, mark: randomId() })
@@ -158,7 +161,9 @@ export class MongoConnection {
       if (!isDuplicateKey(error)) throw error
     }
     await this.#learn()
-    const format = numberOf(fieldsOf(await meta.findOne({ _id: META_ID })), 'format')
+    const fields = fieldsOf(await meta.findOne({ _id: META_ID }))
+    if (!filling && fields.get('migration') === 1) throw unfinished(where)
+    const format = numberOf(fields, 'format')
     if (format > NEWEST_FORMAT) {
       throw new StartupError(
         `${where}: the store has format ${format}, this version reads up to format ${NEWEST_FORMAT}: use the version that wrote it, or a newer one`,

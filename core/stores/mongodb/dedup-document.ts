@@ -30,10 +30,20 @@ export function readDedup(bytes: Buffer): DedupEntry {
   }
 }
 
-/** The `_id` of a dedup id's own document: 16 bytes. */
-export function dedupKey(life: string, idHash: Buffer): Buffer {
-  return createHash('sha256').update(life).update(idHash).digest().subarray(0, HASH)
-}
+/** What all dedup ids of a life begin with. */
+const LIFE = 8
+const lifePrefix = (life: string): Buffer => createHash('sha256').update(life).digest().subarray(0, LIFE)
+
+/** The `_id` of a dedup id's own document: 8 bytes for the life, 16 for the id. */
+export const dedupKey = (life: string, idHash: Buffer): Buffer => Buffer.concat([lifePrefix(life), idHash])
+
+/** All of a life's lie between the two. */
+export const dedupRange = (life: string): readonly [from: Buffer, to: Buffer] => [
+  Buffer.concat([lifePrefix(life), Buffer.alloc(HASH, 0)]),
+  Buffer.concat([lifePrefix(life), Buffer.alloc(HASH, 0xff)]),
+]
+
+export const idHashOf = (key: Uint8Array): Buffer => Buffer.from(key.subarray(LIFE))
 
 export function dedupDocument(life: string, { idHash, bodyHash, seq, at, epoch }: DedupEntry, until: number) {
   return { _id: dedupKey(life, idHash), b: bodyHash, s: seq, a: at, e: epoch, until: new Date(until) }

@@ -36,6 +36,8 @@ export interface MongoStoreOptions {
   readonly log: Logger
   /** Default: new ones, out of sight. */
   readonly counters?: MongoCounters
+  /** A migration into it is under way. */
+  readonly filling?: boolean
   /** Not given: nobody is asked whether others use the store (for tests). */
   readonly lease?: Pick<LeaseOptions, 'use' | 'onLost'>
 }
@@ -67,6 +69,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<MongoS
     url,
     log,
     needsReplicaSet: options.needsReplicaSet ?? false,
+    filling: options.filling ?? false,
     counters,
     ...(clock === undefined ? {} : { clock }),
   })

@@ -245,6 +245,17 @@ export class RedisConnections {
     return [...byMaster.values()]
   }
 
+  /** The keys of a pattern, of every server; some perhaps twice. */
+  async *scan(pattern: string): AsyncGenerator<string> {
+    for (const node of this.#client instanceof Redis ? [this.#client] : this.#client.nodes('master')) {
+      for (let from = '0', ended = false; !ended; ended = from === '0') {
+        const [next, keys] = await node.scan(from, 'MATCH', pattern, 'COUNT', 1000)
+        yield* keys
+        from = next
+      }
+    }
+  }
+
   /** Of the URL; a cluster has one. */
   get database(): number {
     return this.#location.kind === 'cluster' ? 0 : this.#location.db

@@ -7,6 +7,7 @@ import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
 import { DEFAULT_SHARED_LIMITS, type SharedLimits, type SharedSessions } from '../../ports/shared-sessions.js'
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
 import type { WebhookStore } from '../../ports/webhook-store.js'
+import { unfinished } from '../../migration/refusals.js'
 import { RedisConnections } from './connections.js'
 import { CLAIM_LEASE_MS, ClaimNodes } from './claim-nodes.js'
 import { scriptSettings, type StoreContext } from './device-scripts.js'
@@ -46,6 +47,8 @@ export interface RedisStoreOptions {
   readonly log: Logger
   /** Default: new ones, out of sight. */
   readonly counters?: RedisCounters
+  /** A migration into it is under way. */
+  readonly filling?: boolean
 }
 
 export interface RedisStore {
@@ -96,7 +99,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
     eventsKey: eventsKeyFor(tags),
     shards: tags === null ? oneServerShards() : clusterShards(connections, tags),
   }
-  const uplink = await openParts(context, describeLocation(location), options.log).catch(async (error: unknown) => {
+  const uplink = await openParts(context, describeLocation(location), options).catch(async (error: unknown) => {
     await connections.close()
     throw error
   })
@@ -152,19 +155,20 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<RedisS
 }
 
 /** Events are written with the change of the device, so in its slot; without slots into the log itself. */
-function eventsKeyFor(tags: readonly string[] | null): (device: string) => string {
+export function eventsKeyFor(tags: readonly string[] | null): (device: string) => string {
   if (tags === null) return () => EVENTS_KEY
   return (device) => eventOutboxKey(tags[slotOf(deviceRecordKey(device))] ?? '')
 }
 
-async function openParts(context: StoreContext, where: string, log: Logger): Promise<RedisUplink> {
-  await checkFormat(context.connections, where)
-  return RedisUplink.open(context, log)
+async function openParts(context: StoreContext, where: string, options: RedisStoreOptions): Promise<RedisUplink> {
+  await checkFormat(context.connections, where, options.filling ?? false)
+  return RedisUplink.open(context, options.log)
 }
 
 /** The store has the newest format that a node has written to it. One that is newer than the next is refused. */
-async function checkFormat(connections: RedisConnections, where: string): Promise<void> {
+async function checkFormat(connections: RedisConnections, where: string, filling: boolean): Promise<void> {
   try {
+    if (!filling && (await connections.command('hget', [META_KEY, 'migration'])) !== null) throw unfinished(where)
     await connections.command('hsetnx', [META_KEY, 'format', FORMAT])
     const format = Number(textOf(await connections.command('hget', [META_KEY, 'format'])))
     // Nobody lowers it.
