@@ -1,11 +1,11 @@
-import { option } from '../../core/config/option.js'
+import { optional } from '../../core/config/option.js'
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { EXIT } from '../../core/exit-codes.js'
 import { readCommand, usageError, type Command, type CommandIo } from '../command.js'
 import { runMigration } from '../compose-migration.js'
 import { writeLine } from '../output.js'
 
-const place = (doc: string) => option<string>({ type: SERVER_OPTIONS.store.type, default: '', doc })
+const place = (doc: string) => optional<string>({ type: SERVER_OPTIONS.store.type, doc })
 
 const SETTINGS = {
   from: place('The store as it is: as `--store` of the server says it'),
@@ -21,10 +21,11 @@ const SETTINGS = {
 async function run(io: CommandIo): Promise<number> {
   const { settings } = readCommand(io, { command: 'migrate', flags: {}, settings: SETTINGS, arguments: [] })
   const { from, to } = settings
-  if (from === '' || to === '') throw usageError('postrider migrate needs --from and --to (postrider migrate --help)')
+  if (from === undefined || to === undefined)
+    throw usageError('postrider migrate needs --from and --to (postrider migrate --help)')
   if (from === to) throw usageError('postrider migrate: --from and --to are the same store')
   const progress = (devices: number): void => void io.stderr.write(`${devices} devices\n`)
-  const done = await runMigration(settings, progress)
+  const done = await runMigration({ ...settings, from, to }, progress)
   await writeLine(io.stdout, JSON.stringify(done))
   return EXIT.ok.code
 }

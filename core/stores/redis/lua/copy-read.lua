@@ -1,5 +1,6 @@
 -- A device's record, for a migration to another store.
 -- KEYS  deviceKeys
+-- ARGV  now
 -- Returns the fields in order (numbers below 2^53), or nil: no such device
 -- flags: no-writes
 local raw = redis.call('GET', KEYS[1])
