@@ -15,6 +15,7 @@ import type { RoadProducer } from '../support/road/producer.js'
 import { LONG, pause, until } from '../support/road/wait.js'
 import { SdkDevice } from '../support/sdk/sdk-device.js'
 import type { TestServer } from '../support/server.js'
+import { makeWebhook, WEBHOOK_FLAGS } from '../support/webhooks/scenario.js'
 
 const DEVICES = 20
 const RATE = 200
@@ -42,7 +43,7 @@ async function startWorld(t: Test, factor: number, intervalMs?: number): Promise
   const bus = await startRedis()
   t.teardown(() => bus.stop())
   const node = (...flags: string[]): Promise<TestServer> => cluster.node('--bus', bus.url, ...flags)
-  const api = await node('--role', 'api')
+  const api = await node('--role', 'api', ...WEBHOOK_FLAGS)
   const brokers = [await node('--role', 'broker'), await node('--role', 'broker')] as const
   const prometheus = await startAlarm(t, factor, intervalMs)
   prometheus.scrape([api, ...brokers].map(({ adminUrl }) => adminUrl))
@@ -69,6 +70,9 @@ async function startWorld(t: Test, factor: number, intervalMs?: number): Promise
 
 t.test('alerts: none fires in health, with a rolling restart in it', { skip }, async (t) => {
   const { api, brokers, open, ledger, producer, prometheus } = await startWorld(t, HEALTH_FACTOR, 1_000)
+  // A backend that takes its events: of devices that are between two nodes, and of one that is never there.
+  const receiver = await makeWebhook(t, api)
+  await api.rest('POST', '/v1/devices/never-there/messages', { payload: 'x', ttl: 1 })
   const from = performance.now()
   await pause(HEALTH_MS / 3)
   for (const broker of brokers) {
@@ -85,6 +89,7 @@ t.test('alerts: none fires in health, with a rolling restart in it', { skip }, a
   t.same([...(await prometheus.fired((performance.now() - from) / 1000 + 5))], [])
   const rules = await prometheus.query('prometheus_rule_evaluation_failures_total')
   t.same(rules, [], 'Prometheus does not scrape itself: what failed is not hidden here')
+  await receiver.untilTaken('device.offline_with_pending', 1)
   await producer.stop()
   kept(t, await untilArrived(ledger))
 })
