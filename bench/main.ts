@@ -12,6 +12,7 @@ import { redis } from './scenarios/redis.js'
 import { redisSplit } from './scenarios/redis-split.js'
 import { redisStore } from './scenarios/redis-store.js'
 import { requests } from './scenarios/requests.js'
+import { scrape } from './scenarios/scrape.js'
 import { traffic } from './scenarios/traffic.js'
 import { uplink } from './scenarios/uplink.js'
 
@@ -24,6 +25,7 @@ const scenarios: readonly Scenario[] = [
   uplink,
   traffic,
   metrics,
+  scrape,
   redis,
   redisSplit,
   redisStore,

@@ -59,7 +59,7 @@ export function metricsPage(): string {
     '',
     '<!-- Made from the tables in cli/metrics: npm run docs:metrics -->',
     '',
-    'At `/metrics` of the admin port, as Prometheus reads them. [Observability](observability.md) says what to look at; here is all of it. The metrics of the process and of Node (`process_…`, `nodejs_…`) have their usual names and are not listed.',
+    'At `/metrics` of the admin port, as Prometheus reads them. [Observability](observability.md) says what to look at; here is all of it. The metrics of the process and of Node (`process_…`, `nodejs_…`) have their usual names and are not listed; those that would count open files and handles one by one are not there.',
     '',
     `No label names a device, a key, a topic or an address. What is listed with its values makes at most ${sum} time series in one process, whatever clients do; the rest (${worded.join(', ')}) is bounded by what the table says in words. A value of a label that is listed is there from the start, at 0.`,
     '',

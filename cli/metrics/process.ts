@@ -72,8 +72,8 @@ const config: MetricRow<ProcessSource> = {
   type: 'gauge',
   labels: {
     role: ['all', 'api', 'broker'],
-    store: ['file', 'redis'],
-    durability: ['disk', 'process', 'redis'],
+    store: ['file', 'redis', 'mongodb'],
+    durability: ['disk', 'process', 'redis', 'mongodb'],
     bus: ['local', 'store', 'redis'],
     auth: ['token', 'none'],
     overflow: ['reject', 'drop-oldest'],
@@ -108,6 +108,7 @@ export const PROCESS = metricGroup<ProcessSource>('The process', null, [
     '1 for the state that the node is in',
     '`draining` for longer than `--drain-deadline`: the stop is stuck',
     ({ state }) => ({ [state()]: 1 }),
+    'max',
   ),
   gauge(
     'ready',
@@ -120,7 +121,7 @@ export const PROCESS = metricGroup<ProcessSource>('The process', null, [
   counter(
     'event_loop_active_seconds_total',
     'Time that the event loop was busy',
-    'Its rate is the utilization of the one thread that serves; over 0.8 latency grows. See `nodejs_eventloop_lag_p99_seconds` as well',
+    'Its rate is the utilization of the one thread that serves; over 0.8 latency grows. With `--workers` each has a series of its own (`worker`). See `nodejs_eventloop_lag_p99_seconds` as well',
     () => performance.eventLoopUtilization().active / 1000,
   ),
   counter(

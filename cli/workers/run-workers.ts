@@ -11,6 +11,7 @@ import type { Clock } from '../../core/clock.js'
 import type { ServerConfig } from '../../core/config/server-options.js'
 import { EXIT } from '../../core/exit-codes.js'
 import type { Logger } from '../../core/log.js'
+import { ENDED, LastingCounters } from '../../core/metrics/lasting-counters.js'
 import { mergeProcesses, sumOf, type ProcessMetrics } from '../../core/metrics/merge-processes.js'
 import { createMetrics, METRIC_PREFIX } from '../../core/metrics/metrics.js'
 import type { Ports } from '../compose.js'
@@ -166,24 +167,27 @@ function workersMetrics(
   counters: { readonly restarts: number },
 ): { readonly contentType: string; text(): Promise<string> } {
   const own = createMetrics()
+  const lasting = new LastingCounters()
   let told: readonly ProcessMetrics[] = []
   own.expose(
     WORKERS.of({
       workers: seats.length,
       serving: () => seats.filter(({ serving }) => serving).length,
       restarts: () => counters.restarts,
-      connections: () => new Map(told.map((each) => [each.worker, sumOf(each, `${METRIC_PREFIX}connections`)])),
+      connections: () => new Map(inSeats().map((each) => [each.worker, sumOf(each, `${METRIC_PREFIX}connections`)])),
     }),
   )
-  const ask = async (seat: WorkerSeat): Promise<readonly ProcessMetrics[]> => {
-    // One that is starting again, or hangs, is left out; the parent's own numbers say so.
+  const inSeats = () => told.filter(({ worker }) => worker !== ENDED)
+  const ask = async (seat: WorkerSeat) => {
+    const { run } = seat
+    // Of one that is starting again, or hangs, there are only the counters it had; the parent's own numbers say so.
     const report = await seat.ask('metrics').catch(() => null)
-    return report?.said === 'metrics' ? [{ worker: String(seat.number), metrics: report.metrics }] : []
+    return { worker: String(seat.number), run, metrics: report?.said === 'metrics' ? report.metrics : null }
   }
   return {
     contentType: own.contentType,
     async text() {
-      told = (await Promise.all(seats.map(ask))).flat()
+      told = lasting.merge(await Promise.all(seats.map(ask)))
       return mergeProcesses([...told, { worker: 'parent', metrics: await own.registry.getMetricsAsJSON() }])
     },
   }

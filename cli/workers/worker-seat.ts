@@ -39,6 +39,7 @@ export class WorkerSeat {
   readonly #delay = new RestartDelay()
   #worker: Worker | null = null
   #serving = false
+  #run = 0
   #startedAt = 0
   /** For a worker that comes up too late to hear it. */
   #ordered: 'drain' | 'hurry' | null = null
@@ -48,6 +49,11 @@ export class WorkerSeat {
   constructor(options: SeatOptions) {
     this.number = options.number
     this.#options = options
+  }
+
+  /** How many processes have had this place. */
+  get run(): number {
+    return this.#run
   }
 
   get running(): boolean {
@@ -63,6 +69,7 @@ export class WorkerSeat {
     const { fork, monotonic, number, onEnd } = this.#options
     const worker = fork(number)
     this.#worker = worker
+    this.#run++
     this.#startedAt = monotonic()
     return new Promise((resolve, reject) => {
       worker.on('message', (message: unknown) => {

@@ -9,7 +9,7 @@ export interface ProcessMetrics {
   readonly metrics: readonly unknown[]
 }
 
-interface Sample {
+export interface Sample {
   readonly value: number
   readonly labels: Readonly<Record<string, string | number>>
   readonly metricName?: string
@@ -23,7 +23,8 @@ interface Metric {
   readonly values: readonly Sample[]
 }
 
-const isOfProcess = (name: string): boolean => name.startsWith('process_') || name.startsWith('nodejs_')
+/** It says something of one process alone. */
+export const isOfProcess = (name: string): boolean => /^(?:process_|nodejs_|postrider_event_loop_)/.test(name)
 
 /** The text that Prometheus scrapes. */
 export function mergeProcesses(processes: readonly ProcessMetrics[]): Promise<string> {
@@ -45,7 +46,7 @@ const apart = (metric: Metric, worker: string): Metric => ({
   values: metric.values.map((sample) => ({ ...sample, labels: { worker, ...sample.labels } })),
 })
 
-function isMetric(value: unknown): value is Metric {
+export function isMetric(value: unknown): value is Metric {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -129,7 +129,7 @@ export const BROKERS: Dashboard = {
           description: 'Utilization of the thread that serves; over 0.8 latency grows.',
           kind: 'lines',
           unit: 'percentunit',
-          queries: [{ expr: rate('event_loop_active_seconds_total'), legend: '{{instance}}' }],
+          queries: [{ expr: rate('event_loop_active_seconds_total'), legend: '{{instance}} {{worker}}' }],
           alerts: ['PostriderEventLoopBusy'],
         },
         {

@@ -19,6 +19,7 @@ import { LocalBusCounters } from '../../core/bus/local/local-bus.js'
 import { RedisBusCounters } from '../../core/bus/redis/counters.js'
 import { Histogram } from '../../core/metrics/histogram.js'
 import type { Metric } from '../../core/metrics/metric-row.js'
+import { createMetrics } from '../../core/metrics/metrics.js'
 import { StoreCounters } from '../../core/metrics/store-counters.js'
 import { OutcomeCounters } from '../../core/model/outcome-counters.js'
 import { LmdbCounters } from '../../core/metrics/lmdb-counters.js'
@@ -116,4 +117,11 @@ void t.test('histogram: each value is in the first bucket that it does not excee
   t.same(histogram.counts, [2, 2, 1, 2])
   t.equal(histogram.count, 7)
   t.equal(Math.round(histogram.sum * 10), 1_146)
+})
+
+void t.test('metrics: a scrape has none that goes through all open files and sockets', async (t) => {
+  const text = await createMetrics().text()
+  t.match(text, /^process_resident_memory_bytes /m, 'those of the process are there')
+  t.match(text, /^nodejs_eventloop_lag_p99_seconds /m)
+  t.notMatch(text, /process_open_fds|nodejs_active_(?:handles|resources)/)
 })

@@ -3,6 +3,7 @@ import { RestartDelay } from '../../cli/workers/restart-delay.js'
 import { WORKER_VARIABLE, workerLink } from '../../cli/workers/worker-link.js'
 import { readOrder, readReport, type Report } from '../../cli/workers/worker-messages.js'
 import { Histogram } from '../../core/metrics/histogram.js'
+import { LastingCounters } from '../../core/metrics/lasting-counters.js'
 import { mergeProcesses, sumOf } from '../../core/metrics/merge-processes.js'
 import { createMetrics } from '../../core/metrics/metrics.js'
 
@@ -76,6 +77,13 @@ void t.test('workers: their metrics are those of one, and what is of a process s
         { ...rest, name: 'ready', type: 'gauge', aggregate: 'min', samples: () => [[{}, worker - 1]] },
         {
           ...rest,
+          name: 'event_loop_active_seconds_total',
+          type: 'counter',
+          aggregate: 'sum',
+          samples: () => [[{}, 5]],
+        },
+        {
+          ...rest,
           name: 'done_total',
           type: 'counter',
           labelNames: ['by'],
@@ -91,6 +99,8 @@ void t.test('workers: their metrics are those of one, and what is of a process s
   for (const line of [
     'postrider_connections 30',
     'postrider_ready 0',
+    'postrider_event_loop_active_seconds_total{worker="1"} 5',
+    'postrider_event_loop_active_seconds_total{worker="2"} 5',
     'postrider_done_total{by="me"} 3',
     'postrider_took_seconds_bucket{le="1"} 0',
     'postrider_took_seconds_bucket{le="2"} 3',
@@ -107,4 +117,40 @@ void t.test('workers: their metrics are those of one, and what is of a process s
   )
   t.equal(sumOf({ worker: '3', metrics: ['strange', null] }, 'postrider_connections'), 0)
   t.equal(await mergeProcesses([{ worker: '3', metrics: ['strange', null] }]), '\n')
+})
+
+void t.test('workers: counters never go back, whoever ends or is silent', async (t) => {
+  const histogram = new Histogram([1])
+  const report = async (done: number, open: number): Promise<readonly unknown[]> => {
+    const metrics = createMetrics()
+    const rest = { help: 'x', labelNames: [], aggregate: 'sum' as const }
+    histogram.observe(1)
+    metrics.expose([
+      { ...rest, name: 'done_total', type: 'counter', labelNames: ['by'], samples: () => [[{ by: 'me' }, done]] },
+      { ...rest, name: 'open', type: 'gauge', samples: () => [[{}, open]] },
+      { ...rest, name: 'took_seconds', type: 'histogram', samples: () => [[{}, histogram]] },
+    ])
+    return metrics.registry.getMetricsAsJSON()
+  }
+  const lasting = new LastingCounters()
+  const seen = async (...answers: ReadonlyArray<readonly [run: number, metrics: readonly unknown[] | null]>) => {
+    const merged = lasting.merge(answers.map(([run, metrics], i) => ({ worker: String(i + 1), run, metrics })))
+    const lines = (await mergeProcesses(merged)).split('\n')
+    const value = (start: string): number => Number(lines.find((line) => line.startsWith(`${start} `))?.split(' ')[1])
+    return {
+      done: value('postrider_done_total{by="me"}'),
+      open: value('postrider_open'),
+      took: value('postrider_took_seconds_count'),
+      memory: lines.filter((line) => line.startsWith('process_resident_memory_bytes{')).length,
+    }
+  }
+  t.match(await seen([1, await report(10, 3)], [1, await report(20, 4)]), { done: 30, open: 7, took: 3, memory: 2 })
+  // The second one hangs: its counters stay, it has no connections, and nothing is said of its process.
+  t.match(await seen([1, await report(11, 3)], [1, null]), { done: 31, open: 3, took: 5, memory: 1 })
+  // It has ended, and another one is in its place, which says nothing yet, and then begins at 0.
+  t.match(await seen([1, await report(12, 3)], [2, null]), { done: 32, open: 3, memory: 1 })
+  t.match(await seen([1, await report(12, 3)], [2, await report(1, 1)]), { done: 33, open: 4, memory: 2 })
+  t.match(await seen([1, await report(12, 3)], [2, await report(2, 1)]), { done: 34, open: 4 })
+  // The first one, too, and that one again.
+  t.match(await seen([2, await report(0, 0)], [3, await report(0, 1)]), { done: 34, open: 1 })
 })
