@@ -89,9 +89,10 @@ export interface SharedHandler {
  * to the nodes that have somebody for it.
  *
  * Contract
- * - `publish` is one atomic step: the message is in the queue of every stored session that subscribes to it (once, with the
- *   highest QoS of its filters), on its way to every live node that has a subscriber, and retained. Resolved: that is so, at the
- *   store's durability. Publishes of one node take effect in the order of the calls, and every node sees all that concern it in
+ * - `publish` is one step: the message is in the queue of every stored session that subscribes to it (once, with the highest QoS
+ *   of its filters), on its way to every live node that has a subscriber, and retained. Resolved: that is so, at the store's
+ *   durability. To very many sessions it takes a while, in which no other message takes effect; a session that subscribes
+ *   meanwhile does not get it, and one that ends does not have to. Begun, it is brought to its end, by others if need be. Publishes of one node take effect in the order of the calls, and every node sees all that concern it in
  *   the order in which they took effect.
  * - What is on its way to a node waits for it, up to a bound; behind that the node is told that it missed something, and nobody
  *   waits for it. A node that stops is noticed after `leaseMs`; its wills are published then, once, by one of the others, unless
@@ -155,6 +156,8 @@ export interface SharedLimits {
   readonly retainedMaxBytes: number
   /** What may be on its way to one node. */
   readonly nodeMaxBytes: number
+  /** Stored sessions that one step writes to; a message to more takes several. */
+  readonly fanOut: number
   /** How long a node is known without a sign of life. */
   readonly leaseMs: number
 }
@@ -165,6 +168,7 @@ export const DEFAULT_SHARED_LIMITS: SharedLimits = {
   retainedMax: 100_000,
   retainedMaxBytes: 64 * 1024 * 1024,
   nodeMaxBytes: 32 * 1024 * 1024,
+  fanOut: 500,
   leaseMs: 10_000,
 }
 

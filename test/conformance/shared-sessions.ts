@@ -10,14 +10,14 @@ import { openStore, type StoreFactory, type StoreHandle } from './factory.js'
 import { range } from './messages.js'
 
 const SIGNAL = new AbortController().signal
-const message = (topic: string, text = 'x', qos: 0 | 1 | 2 = 1, retain = false): OrdinaryMessage => ({
+export const message = (topic: string, text = 'x', qos: 0 | 1 | 2 = 1, retain = false): OrdinaryMessage => ({
   topic,
   payload: Buffer.from(text),
   qos,
   retain,
 })
 
-interface Rig {
+export interface Rig {
   readonly a: TestNode
   readonly b: TestNode
   readonly store: StoreHandle
@@ -30,7 +30,7 @@ interface Rig {
   readonly queue: (client: string) => Promise<readonly string[]>
 }
 
-async function rig(t: Test, factory: StoreFactory, sharedLimits: Partial<SharedLimits> = {}): Promise<Rig> {
+export async function rig(t: Test, factory: StoreFactory, sharedLimits: Partial<SharedLimits> = {}): Promise<Rig> {
   const store = await openStore(t, factory, { sharedLimits })
   const { shared, openAgain, cutOff, takeForDead } = store
   if (shared === undefined || openAgain === undefined || cutOff === undefined || takeForDead === undefined) {

@@ -2,13 +2,17 @@ import t from 'tap'
 import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
 import { openRedisStore } from '../../core/stores/redis/open.js'
+import { sharedFanOutConformance } from '../conformance/shared-fan-out.js'
 import { sharedSessionsConformance } from '../conformance/shared-sessions.js'
 import { TestNode } from '../support/pubsub/shared-node.js'
 import { onRedis } from '../support/redis/factory.js'
 import { noRedis, startRedis } from '../support/redis/server.js'
 import { pause } from '../support/road/wait.js'
 
-onRedis(t, (factory) => sharedSessionsConformance(t, factory))
+onRedis(t, (factory) => {
+  sharedSessionsConformance(t, factory)
+  sharedFanOutConformance(t, factory)
+})
 
 t.test('redis sessions: nobody dies of Redis having been away', { skip: noRedis }, async (t) => {
   const redis = await startRedis()

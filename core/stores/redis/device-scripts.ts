@@ -39,6 +39,7 @@ export function scriptSettings(
     ordinaryRetainedMax: ordinary.retainedMax,
     ordinaryRetainedMaxBytes: ordinary.retainedMaxBytes,
     ordinaryNodeMaxBytes: ordinary.nodeMaxBytes,
+    ordinaryFanOut: ordinary.fanOut,
     ordinaryLeaseMs: ordinary.leaseMs,
     eventsMax: events.maxCount,
     outboxMax: cluster ? OUTBOX_MAX : 0,

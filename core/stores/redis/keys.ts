@@ -95,6 +95,8 @@ export const webhookKeys = (id: string): readonly [cursors: string, parked: stri
  *   nodes, dead          sorted set by lease: nodes; set: those to be cleared up
  *   n:, b:, i:, l:, w:<node>  stream to it; hash: its length; sets: filters, clients without a session; hash: client → will
  *   uplink-wills         hash: wills on their way to uplink
+ *   job, job:<n>         hash: a message on its way to many sessions; hashes: copies of its filters
+ *   later                list: messages behind it
  */
 export const ORDINARY_ROOT = 'pr-pubsub:{s}'
 export const ordinaryQueueKey = (client: string): string => `${ORDINARY_ROOT}:q:${client}`

@@ -27,6 +27,7 @@ end
 
 local more, expired, uplinks = 0, 0, {}
 if clears then
+  goOn()
   local dead = redis.call('SRANDMEMBER', DEAD)
   if dead then
     more = 1
@@ -65,6 +66,7 @@ if clears then
     end
   end
 end
+if clears and isBusy() then more = 1 end
 return {
   known and 1 or 0, more, redis.call('ZCARD', SESSIONS), redis.call('HLEN', RETAINED),
   tonumber(redis.call('HGET', STATE, 'retained') or '0'), expired, uplinks, drops.queue, drops.retained, drops.node,

@@ -1,6 +1,6 @@
 // The scripts of ordinary pub/sub as calls. What they mean is in lua/; what is promised, in core/ports/shared-sessions.ts.
 
-import { StoreUnavailable } from '../../../errors.js'
+import { OutcomeUnknown, StoreUnavailable } from '../../../errors.js'
 import type { OrdinaryMessage } from '../../../model/ordinary-message.js'
 import type { StoredSubscription } from '../../../ports/session-store.js'
 import type {
@@ -90,18 +90,39 @@ export class OrdinaryCalls {
     return dropsOf(listOf(await this.#run('ordinary-leave', [node, client, conn, sent, flag(publishesWill)])))
   }
 
-  /** What each came to. */
+  /**
+   * What each came to. In as many steps as it takes, none of which keeps Redis for long; no other message of any node comes in
+   * between.
+   */
   async publish(
     publishes: readonly Publish[],
   ): Promise<{ readonly outcomes: ReadonlyArray<Error | null>; readonly drops: SharedDrops }> {
-    const args = publishes.flatMap(({ message, received }): Argument[] => {
+    const args = publishes.map(({ message, received }): readonly Argument[] => {
       const { topic, qos, retain, payload } = message
       const noted = received === null ? ['', '', ''] : [received.client, received.conn, received.packetId]
       return [topic, qos + (retain ? 4 : 0), asBuffer(payload), ...noted]
     })
-    const values = listOf(await this.#run('ordinary-publish', args))
-    const outcomes = values.slice(3).map((value) => (numberOf(value) === 1 ? null : replaced()))
-    return { outcomes, drops: dropsOf(values) }
+    const outcomes: Array<Error | null> = []
+    const drops = { queue: 0, retained: 0, node: 0 }
+    let busy = false
+    while (busy || outcomes.length < args.length) {
+      try {
+        const values = listOf(await this.#run('ordinary-publish', args.slice(outcomes.length).flat()))
+        const { queue, retained, node } = dropsOf(values)
+        drops.queue += queue
+        drops.retained += retained
+        drops.node += node
+        busy = numberOf(values[3]) === 1
+        outcomes.push(...values.slice(4).map((value) => (numberOf(value) === 1 ? null : replaced())))
+      } catch (error) {
+        if (!(error instanceof Error) || outcomes.length === 0) throw error
+        // The last one is begun, and others go on with it; those behind it are as the error says.
+        if (busy) outcomes[outcomes.length - 1] ??= new OutcomeUnknown(error.message, { cause: error })
+        while (outcomes.length < args.length) outcomes.push(error)
+        break
+      }
+    }
+    return { outcomes, drops }
   }
 
   async subscribe(

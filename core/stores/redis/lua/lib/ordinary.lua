@@ -4,12 +4,16 @@ local ROOT = KEYS[1]
 local TREE, NODES, DEAD = ROOT .. ':tree', ROOT .. ':nodes', ROOT .. ':dead'
 local SESSIONS, STATE = ROOT .. ':sessions', ROOT .. ':state'
 local RETAINED, TOPICS, UPLINK_WILLS = ROOT .. ':retained', ROOT .. ':topics', ROOT .. ':uplink-wills'
+-- A message that is on its way to many sessions, and messages behind it.
+local JOB, LATER = ROOT .. ':job', ROOT .. ':later'
 
 -- Of a client: its record, subscriptions, received packet ids, queue.
 local function sessionKey(client) return ROOT .. ':s:' .. client end
 local function filtersKey(client) return ROOT .. ':o:' .. client end
 local function receivedKey(client) return ROOT .. ':r:' .. client end
 local function queueKey(client) return ROOT .. ':q:' .. client end
+-- Of the job: a copy of the subscribers of one of its filters.
+local function jobKey(i) return JOB .. ':' .. i end
 -- Of a filter: 'c' and a client → QoS, 'n' and a node → 1.
 local function filterKey(filter) return ROOT .. ':f:' .. filter end
 -- Of a node: what goes to it, how much that is, the filters of its clients, its clients without a stored session, their wills.
@@ -212,11 +216,90 @@ local function keep(topic, qos, payload)
   return true
 end
 
-local function publish(topic, flags, payload)
+-- The filters with subscribers that a topic matches, and how many those are at most.
+local function audience(topic)
+  local a = { filters = {}, size = 0 }
+  for _, filter in ipairs(match(topic)) do
+    local count = redis.call('HLEN', filterKey(filter))
+    if count > 0 then
+      a.filters[#a.filters + 1] = filter
+      a.size = a.size + count
+    end
+  end
+  return a
+end
+
+-- A message to more than one step may write to is a job: it has copies of its filters' subscribers, the first of whom get it at
+-- once, the others from the steps that follow, of whatever node. Until then no other message begins: all come to everybody in one
+-- order. How many this step has written to:
+local spent = 0
+
+local function isBusy() return redis.call('EXISTS', JOB, LATER) > 0 end
+
+-- A session that has ended meanwhile, and perhaps begun anew, or has unsubscribed, does not.
+local function subscribes(client, filters)
+  for from = 1, #filters, 1000 do
+    local found = redis.call('HMGET', filtersKey(client), unpack(filters, from, math.min(#filters, from + 999)))
+    for _, subscription in ipairs(found) do
+      if subscription then return true end
+    end
+  end
+  return false
+end
+
+-- The QoS of a subscriber of several filters: nil where it has been met in an earlier one.
+local function highest(subscriber, level, at, filters)
+  for other = 1, #filters do
+    local found = other ~= at and redis.call('HGET', jobKey(other), subscriber)
+    if found and other < at then return nil end
+    if found then level = math.max(level, tonumber(found)) end
+  end
+  return level
+end
+
+local function goOnWithJob()
+  local job = redis.call('HMGET', JOB, 'body', 'filters', 'at', 'cursor')
+  local filters, at, cursor = cmsgpack.unpack(job[2]), tonumber(job[3]), job[4]
+  local _, _, qos, length = struct.unpack(QUEUED, job[1])
+  local topic = string.sub(job[1], QUEUED_HEAD + 1, QUEUED_HEAD + length)
+  local payload, out = string.sub(job[1], QUEUED_HEAD + length + 1), {}
+  while at <= #filters and spent < SETTINGS.ordinaryFanOut do
+    -- Nobody writes to the copies, so nothing is met twice.
+    local found = redis.call('HSCAN', jobKey(at), cursor, 'COUNT', SETTINGS.ordinaryFanOut - spent)
+    local fields = found[2]
+    for i = 1, #fields, 2 do
+      local level, who = highest(fields[i], tonumber(fields[i + 1]), at, filters), string.sub(fields[i], 2)
+      if level and string.byte(fields[i]) == 110 then -- n
+        if alive(who) then outFor(out, who).kind = 'e' end
+      elseif level and subscribes(who, filters) then
+        give(out, who, math.min(qos, level), topic, payload, false)
+      end
+    end
+    spent, cursor = spent + #fields / 2, found[1]
+    if cursor == '0' then at = at + 1 end
+  end
+  send(out, qos, topic, payload)
+  if at <= #filters then
+    redis.call('HSET', JOB, 'at', at, 'cursor', cursor)
+    return
+  end
+  redis.call('DEL', JOB)
+  for i = 1, #filters do redis.call('UNLINK', jobKey(i)) end
+end
+
+local function publishTo(a, topic, flags, payload)
   local qos = flags % 4
   if flags >= 4 and not keep(topic, qos, payload) then drops.retained = drops.retained + 1 end
+  if spent + a.size > SETTINGS.ordinaryFanOut then
+    for i, filter in ipairs(a.filters) do redis.call('COPY', filterKey(filter), jobKey(i), 'REPLACE') end
+    redis.call(
+      'HSET', JOB, 'body', encode(0, qos, topic, payload), 'filters', cmsgpack.pack(a.filters), 'at', 1, 'cursor', '0'
+    )
+    return goOnWithJob()
+  end
+  spent = spent + a.size
   local granted, clients, out = {}, {}, {}
-  for _, filter in ipairs(match(topic)) do
+  for _, filter in ipairs(a.filters) do
     local fields = redis.call('HGETALL', filterKey(filter))
     for i = 1, #fields, 2 do
       local who = string.sub(fields[i], 2)
@@ -234,6 +317,28 @@ local function publish(topic, flags, payload)
     give(out, client, math.min(qos, granted[client]), topic, payload, false)
   end
   send(out, qos, topic, payload)
+end
+
+-- Goes on with what is left to do, as far as one step may. False: something is left.
+local function goOn()
+  while isBusy() do
+    if spent >= SETTINGS.ordinaryFanOut then return false end
+    if redis.call('EXISTS', JOB) == 1 then goOnWithJob()
+    else
+      local body = redis.call('LPOP', LATER)
+      local _, _, flags, length = struct.unpack(QUEUED, body)
+      local topic = string.sub(body, QUEUED_HEAD + 1, QUEUED_HEAD + length)
+      publishTo(audience(topic), topic, flags % 8, string.sub(body, QUEUED_HEAD + length + 1))
+    end
+  end
+  return true
+end
+
+-- A message whose publisher waits for nothing: in this step, or, where that would be too much, behind what is left to do.
+local function publish(topic, flags, payload)
+  local a = not isBusy() and audience(topic)
+  if a and spent + a.size <= SETTINGS.ordinaryFanOut then return publishTo(a, topic, flags, payload) end
+  redis.call('RPUSH', LATER, encode(0, flags, topic, payload))
 end
 
 -- Sessions -------------------------------------------------------------------------------------------------------------
