@@ -13,7 +13,7 @@ export interface UnitCost {
 const cost = (value: number, unit: string, what: string, from: string): UnitCost => ({ value, unit, what, from })
 
 const REDIS_BENCH = 'npm run bench -- redis'
-const STORE_BENCH = 'npm run bench -- redis-store --memory-devices 20000'
+const STORE_BENCH = 'npm run bench -- redis-store --memory-devices 100000'
 
 export const UNIT_COSTS = {
   connectionBytes: cost(9_346, 'B', 'memory of a broker for an idle connection, without TLS', 'npm run bench -- idle'),
@@ -22,15 +22,15 @@ export const UNIT_COSTS = {
   apiSingleMicros: cost(205, 'µs', 'CPU of an API node for a message that comes alone', `${REDIS_BENCH} --batch 1`),
   redisBatchMicros: cost(15.7, 'µs', 'CPU of Redis for a message: append, notice, acknowledgement', REDIS_BENCH),
   redisSingleMicros: cost(96, 'µs', 'the same for a message that comes alone', `${REDIS_BENCH} --batch 1`),
-  deviceBytes: cost(359, 'B', 'memory of Redis for a device with an empty inbox', STORE_BENCH),
+  deviceBytes: cost(422, 'B', 'memory of Redis for a device with an empty inbox', STORE_BENCH),
   firstMessageBytes: cost(
-    349,
+    342,
     'B',
     'memory of Redis for the first message that waits (payload of 64 bytes)',
     STORE_BENCH,
   ),
   furtherMessageBytes: cost(65, 'B', 'memory of Redis for each further one, beside its payload', STORE_BENCH),
-  dedupBytes: cost(73, 'B', 'memory of Redis for a dedup id', STORE_BENCH),
+  dedupBytes: cost(72, 'B', 'memory of Redis for a dedup id', STORE_BENCH),
   messageDownBytes: cost(
     18,
     'B',
