@@ -26,8 +26,9 @@ await tap.test('capacity: connections, memory or CPU decide, whichever asks for 
   const plan = planFor(DEMAND, UNIT_COSTS)
   t.match(plan.brokers, { count: 7, because: 'connections' }, 'six that are full, and one more')
   t.match(planFor({ ...DEMAND, rate: 1_000_000 }, UNIT_COSTS).brokers, { because: 'CPU' })
-  t.equal(plan.memory.devices, 359_000_000)
-  t.equal(plan.memory.backlog, 700_000 * (349 + 4 * 129))
+  const { deviceBytes, firstMessageBytes, furtherMessageBytes } = UNIT_COSTS
+  t.equal(plan.memory.devices, 1_000_000 * deviceBytes.value)
+  t.equal(plan.memory.backlog, 700_000 * (firstMessageBytes.value + 4 * (furtherMessageBytes.value + 64)))
   t.match(planFor({ ...DEMAND, backlog: 1_000 }, UNIT_COSTS).shards, { because: 'memory' })
   t.equal(plan.shards.withReplicas, plan.shards.count * 2)
 })
