@@ -13,6 +13,7 @@ import { redisSplit } from './scenarios/redis-split.js'
 import { redisStore } from './scenarios/redis-store.js'
 import { requests } from './scenarios/requests.js'
 import { scrape } from './scenarios/scrape.js'
+import { stores } from './scenarios/stores.js'
 import { traffic } from './scenarios/traffic.js'
 import { uplink } from './scenarios/uplink.js'
 
@@ -29,6 +30,7 @@ const scenarios: readonly Scenario[] = [
   redis,
   redisSplit,
   redisStore,
+  stores,
 ]
 
 function help(): string {

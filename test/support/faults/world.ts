@@ -27,6 +27,8 @@ export interface Ground {
   /** Port of the Redis that a proxy before each node leads to; null: nodes go there themselves. */
   readonly port: number | null
   readonly url: (port: number) => string
+  /** Notices go another way than this. */
+  readonly withoutNotices?: boolean
 }
 
 export interface WorldOptions {
@@ -102,7 +104,7 @@ export class World {
           ? null
           : await FaultProxy.start(t, {
               targets: [{ name, port: () => ground.port ?? 0 }],
-              ...(role === 'api' ? { rewriter: notices.rewriter } : {}),
+              ...(role === 'api' && ground.withoutNotices !== true ? { rewriter: notices.rewriter } : {}),
             })
       const given: ServerOptions = {
         flags: ['--store', ground.url(way?.port ?? 0), '--role', role, ...COMMON, ...flags],
