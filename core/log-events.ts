@@ -135,6 +135,7 @@ export const LOG_EVENTS = {
   redis_node_failed: { level: 'warn', text: 'redis_node_failed' },
   store_without_replica_set: { level: 'warn', text: 'store_without_replica_set' },
   store_taken: { level: 'fatal', text: 'store_taken' },
+  store_client_renewed: { level: 'warn', text: 'store_client_renewed' },
   store_not_seen: { level: 'debug', text: 'store_not_seen' },
   messages_left_behind: { level: 'debug', text: 'messages_left_behind' },
   stored_messages_lost: { level: 'error', text: 'stored_messages_lost' },

@@ -96,7 +96,7 @@ export class MongoConnection {
     this.#clock = options.clock ?? null
     this.collections = collectionsOf(client.db(database))
     client.on('serverDescriptionChanged', (event) => this.#described(event))
-    this.#watch = new ClientWatch(client, options.counters ?? new MongoCounters())
+    this.#watch = new ClientWatch(client, options.counters ?? new MongoCounters(), () => this.#revive())
   }
 
   /** Rejects with StartupError: what the operator can put right. */
@@ -112,6 +112,7 @@ export class MongoConnection {
       await connection.#check(where, options.needsReplicaSet)
       await connection.#prepare(where, options.filling ?? false)
     } catch (error) {
+      connection.#watch.stop()
       await client.close().catch(() => undefined)
       throw explainStart(where, error)
     }
@@ -201,6 +202,17 @@ export class MongoConnection {
     this.#generation = generationOf(this.#mark, this.#instance)
   }
 
+  #revive(): void {
+    if (this.#closed) return
+    this.#log.warn({ store: this.#database }, 'store_client_renewed')
+    const renew = async (): Promise<void> => {
+      await this.#client.close()
+      if (!this.#closed) await this.#client.connect()
+    }
+    // Tried again when it stays silent; whoever asks meanwhile makes it connect, too.
+    renew().catch((error: unknown) => this.#log.debug({ reason: messageOf(error) }, 'store_not_seen'))
+  }
+
   /** Rejects with StoreUnavailable when the store cannot be written now. */
   async ping(): Promise<void> {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
@@ -217,6 +229,7 @@ export class MongoConnection {
     if (this.#closed) return
     this.#closed = true
     if (this.#timer !== null) clearInterval(this.#timer)
+    this.#watch.stop()
     await this.#client.close()
   }
 }
