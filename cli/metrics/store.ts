@@ -68,7 +68,7 @@ export const OUTCOMES = metricGroup<OutcomeCounters>('Messages that left their i
     'messages_undelivered_total',
     'reason',
     Object.keys(OUTCOMES_SHAPE.undelivered),
-    'Messages that will not be delivered, by the reason; found when the store looks at the device, at the latest within the retention',
+    'Messages that will not be delivered, by the reason; found when the store looks at the device, as it does by itself: in Redis within 10 s, in a file 400 devices a second',
     '`retention`, `overflow`: devices were away too long, or got more than they can take; `expired`, `cancelled`, `collapsed`, `deleted`: as backends asked',
     (o) => o.undelivered,
   ),

@@ -104,6 +104,8 @@ export async function runScenario(t: Test, { api, broker, killSender }: Stage): 
   await receiver.untilTaken('uplink', 5 * DEVICES.length)
   await receiver.untilTaken('device.offline_with_pending', 1)
 
+  const { attempts, taken, events } = receiver
+  t.comment(`${attempts} attempts, ${taken.length} of them taken: ${events.length} events`)
   t.strictSame(receiver.refusals, [], 'every signature verifies')
   for (const device of DEVICES) {
     const own = receiver.events.filter(({ data }) => data['device'] === device)
