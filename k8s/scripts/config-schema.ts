@@ -3,9 +3,9 @@
 
 import { type OptionTable, settingName } from '../../core/config/option.js'
 
-/** Settings that follow from other values of the chart. */
+/** Settings that follow from other values of the chart: the schema lets them through, so that templates/_checks.tpl can say which. */
 const DECIDED_BY_THE_CHART =
-  /^(?:role|host|log-level|store|bus|redis-.*|durability|auth|token-.*|tls-.*|proxy-protocol|trust-proxy|connections-max|workers|drain-.*|[a-z]+-port|admin-.*)$/
+  /^(?:role|host|log-level|store|bus|redis-.*|durability|auth|token-.*|tls-.*|proxy-protocol|trust-proxy|connections-max|workers|drain-.*|(?:mqtt|ws|http|mqtts|wss|https)-port|admin-.*)$/
 
 const SIZE = '[1-9][0-9]*(B|KiB|MiB|GiB)?'
 const RATE = '[1-9][0-9]*/(s|min)'
@@ -54,5 +54,6 @@ export function configSchema(options: OptionTable): object {
     type: 'object',
     additionalProperties: false,
     properties: Object.fromEntries(properties),
+    patternProperties: { [DECIDED_BY_THE_CHART.source]: {} },
   }
 }

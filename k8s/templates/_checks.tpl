@@ -50,6 +50,31 @@ Combinations that a schema cannot refuse in words. Everything that is wrong is t
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $place := dict "store.redis" $v.store.redis "store.mongodb" $v.store.mongodb "bus" $v.bus -}}
+{{- if contains "@" $place.url -}}
+{{- $wrong = append $wrong (printf "%s.url has a user or a password, which whoever may read the release could see: put the URL into a Secret, and name it in %s.existingSecret.name" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $elsewhere := list
+  (list "^workers$" "broker.replicas and api.replicas: a pod is one node, and more pods are spread, drained and counted one by one")
+  (list "^(store|redis-.*|durability)$" "store")
+  (list "^bus$" "bus")
+  (list "^(auth|token-.*)$" "auth")
+  (list "^tls-.*$" "tls")
+  (list "^proxy-protocol$" "proxyProtocol")
+  (list "^trust-proxy$" "trustProxy")
+  (list "^log-level$" "logLevel")
+  (list "^host$" "listenAddress")
+  (list "^connections-max$" "broker.connectionsMax (single.connectionsMax with a file store)")
+  (list "^drain-.*$" "broker.drain, api.drain (single.drain with a file store)")
+  (list "^(mqtt|ws|http|mqtts|wss|https)-port$" "listeners")
+-}}
+{{- range $key, $value := $v.config -}}
+{{- range $elsewhere -}}
+{{- if regexMatch (first .) $key -}}{{- $wrong = append $wrong (printf "config.%s is said elsewhere: use %s" $key (last .)) -}}{{- end -}}
+{{- end -}}
+{{- if regexMatch "^(role|admin-.*)$" $key -}}{{- $wrong = append $wrong (printf "config.%s is decided by the chart: leave it out" $key) -}}{{- end -}}
+{{- end -}}
 {{- range $name := include "postrider.components" . | fromJsonArray -}}
 {{- $drain := (index $v $name).drain -}}
 {{- $needs := add (int $drain.delaySeconds) 6 -}}

@@ -51,3 +51,35 @@ void t.test(
     t.equal(listener.stdout, 'hello\n')
   },
 )
+
+const asked = process.env['CI_LONG'] === '1' ? false : 'asks a registry for what the packages need; CI_LONG=1 runs it'
+
+void t.test(
+  'command package: npm installs both tarballs in an empty folder, and npx serves',
+  { skip: asked },
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'postrider-install-'))
+    t.teardown(() => rm(folder, { recursive: true, force: true }))
+    await run('npm', ['pack', '-w', 'cli', '-w', 'sdk', '--pack-destination', folder], { cwd: repositoryRoot })
+    const tarballs = (await readdir(folder)).filter((name) => name.endsWith('.tgz')).map((name) => join(folder, name))
+    t.equal(tarballs.length, 2)
+    const empty = join(folder, 'empty')
+    await mkdir(empty)
+    await run('npm', ['install', '--no-audit', '--no-fund', ...tarballs], { cwd: empty })
+    const ports = ['--mqtt-port', '0', '--ws-port', '0', '--http-port', '0', '--admin-port', '0']
+    const server = new Child(t, 'npx', ['postrider', 'serve', ...ports], { cwd: empty })
+    await server.until('the ready line', ({ stdout }) => stdout.includes('\n'))
+    t.match(JSON.parse(server.stdout), { ready: true, ports: { mqtt: Number, http: Number } })
+    const { stdout } = await run('npx', ['postrider', 'token', 'phone-1'], { cwd: empty })
+    t.match(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/)
+    const names = await run(
+      process.execPath,
+      ['--input-type=module', '--eval', "console.log(Object.keys(await import('@postrider/sdk')).join())"],
+      { cwd: empty },
+    )
+    t.match(names.stdout, /connect/)
+    // npx passes no signal on.
+    process.kill(Number(/"pid":(\d+)/.exec(server.stderr)?.[1]), 'SIGTERM')
+    t.same(await server.exited, { code: 0, signal: null })
+  },
+)

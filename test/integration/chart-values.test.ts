@@ -24,9 +24,18 @@ const WRONG: ReadonlyArray<readonly [what: string, values: object, message: RegE
   [
     'a setting of the server that the chart decides',
     { config: { role: 'all' } },
-    /at '\/config': additional properties 'role'/,
+    /config\.role is decided by the chart: leave it out/,
   ],
-  ['workers, instead of more pods', { config: { workers: 4 } }, /at '\/config': additional properties 'workers'/],
+  [
+    'workers, instead of more pods',
+    { config: { workers: 4 } },
+    /config\.workers is said elsewhere: use broker\.replicas and api\.replicas/,
+  ],
+  [
+    'the store in config',
+    { config: { store: 'redis://redis', 'redis-wait': 1 } },
+    /config\.store is said elsewhere: use store\n/,
+  ],
   [
     'a duration without a unit',
     { config: { retention: '30' } },
@@ -49,8 +58,8 @@ const WRONG: ReadonlyArray<readonly [what: string, values: object, message: RegE
   ['a tag in the name of the image', { image: { repository: 'a/postrider:1.0' } }, /at '\/image\/repository'/],
   [
     'a password in a URL',
-    { store: { type: 'redis', redis: { url: 'redis://:secret@redis:6379' } } },
-    /at '\/store\/redis\/url'.*does not match pattern/,
+    { store: { type: 'redis', redis: { url: 'redis://:hush@redis:6379' } } },
+    /^(?![^]*hush)[^]*store\.redis\.url has a user or a password.*put the URL into a Secret, and name it in store\.redis\.existingSecret\.name/,
   ],
   [
     'a file store with more than one broker',
