@@ -1,4 +1,4 @@
-// Ordinary pub/sub of many nodes on a Redis that is not the store's, but that of the bus (ADR 20).
+// Ordinary pub/sub of many nodes on a Redis that is not the store's, but that of the bus (ADR 21).
 
 import { StartupError } from '../../errors.js'
 import type { Logger } from '../../log.js'
