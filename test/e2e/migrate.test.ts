@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createLogger } from '../../core/log.js'
 import type { Credentials } from '../../core/ports/credentials.js'
@@ -209,6 +210,17 @@ async function holds(
   t.strictSame(lease?.progress.parked, [{ key: 'k', value: 'v' }])
 }
 
+/** Devices of which Redis knows that something may expire. */
+async function noted(url: string): Promise<number> {
+  const redis = new Redis(url)
+  try {
+    const counts = await Promise.all((await redis.keys('pr-due:*')).map((key) => redis.zcard(key)))
+    return counts.reduce((sum, count) => sum + count, 0)
+  } finally {
+    redis.disconnect()
+  }
+}
+
 const ROUTES = [
   ['lmdb', 'redis'],
   ['redis', 'lmdb'],
@@ -247,6 +259,7 @@ for (const [kind, other] of ROUTES) {
       webhooks: 1,
       resumed: true,
     })
+    if (other === 'redis') t.equal(await noted(to.store), DEVICES, 'each is looked at when something of it may expire')
     const target = await to.open()
     t.teardown(() => target.close())
     await holds(t, target, epochs)

@@ -271,7 +271,7 @@ class RedisCopy implements StoreCopy {
       ...fields,
       MIGRATED_GENERATION,
       copy.subscription ?? '',
-      '',
+      this.#context.shards.of(device),
       ...epochs,
     ])
   }
