@@ -196,6 +196,8 @@ void t.test(
     await push(backend, 1, 2)
     await first.has('2')
     t.same(second.effects, [])
+    // A tab that ends between handling and recording leaves the message to the next one.
+    await until('it to be recorded', async () => (await backend.device('phone-1')).pending === 0)
     await first.page.close()
     await second.start()
     await push(backend, 3, 4)
