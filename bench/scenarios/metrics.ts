@@ -19,7 +19,7 @@ import { postriderDevices, postriderOrder } from '../lib/systems.js'
 
 const spec = {
   devices: devicesOption,
-  messages: integer(100_000, 1, 5_000_000, 'messages of a round'),
+  messages: integer(150_000, 1, 5_000_000, 'messages of a round'),
   batch: integer(100, 1, 1000, 'messages of a request'),
   call: choice('batch', ['batch', 'single'], 'many messages of a request, or one'),
   connections: connectionsOption,
@@ -27,6 +27,12 @@ const spec = {
   deviceProcesses: processesOption,
   durability: durabilityOption,
   dedup: dedupOption,
+  warmUp: integer(
+    150_000,
+    0,
+    1_000_000,
+    'messages of a round that go before, not measured: each process compiles its own',
+  ),
   rounds: integer(10, 1, 50, 'alternating pairs'),
   scrapeMs: integer(5_000, 100, 60_000, 'milliseconds between two scrapes'),
   dataRoot: dataRootOption,
@@ -56,6 +62,7 @@ function roundWith(
     try {
       return await measureRound(round, {
         pid: server.pid,
+        warmUp: options.warmUp,
         devices: postriderDevices(server, options),
         order: postriderOrder(server, options, http),
       })
