@@ -32,7 +32,7 @@ async function run(io: CommandIo): Promise<number> {
 
 export const migrateCommand: Command = {
   name: 'migrate',
-  summary: 'move everything from one store to another, while neither is served',
+  summary: 'move devices, messages, keys, uplink and webhooks from one store to another, while neither is served',
   usage: '--from STORE --to STORE',
   details: [
     'Devices with positions, waiting messages and dedup ids, API keys, revocations, uplink, webhooks. Devices go on where they were,',
