@@ -6,6 +6,7 @@ import { noRedis, type RedisServer, startRedis } from '../support/redis/server.j
 import { drained, kept, producerFor, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
 import { pause, until } from '../support/road/wait.js'
+import { wholeRoad } from '../support/road/whole-road.js'
 import { TestServer } from '../support/server.js'
 
 const skip = { skip: noRedis }
@@ -28,25 +29,7 @@ async function start(
 
 void t.test('redis road: push, receive, acknowledge, and the same after SIGKILL and restart', skip, async (t) => {
   const { server } = await start(t)
-  const ledger = new RoadLedger()
-  const push = async (payload: string, dedupId: string) =>
-    server.rest('POST', '/v1/devices/phone-1/messages', { payload, dedupId })
-  const first = await push('1', 'one')
-  t.match(first, { status: 202, body: { device: 'phone-1', seq: 1 } })
-  t.match(await push('1', 'one'), { status: 200, body: { seq: 1, duplicate: true } })
-  t.match(await push('2', 'one'), { status: 409, body: { code: 'dedup_conflict' } })
-  const device = await roadDevice(t, server, ledger, 'phone-1', { clean: false })
-  await device.start().untilReady()
-  await until('the message to be handled', async () => (await statusOf(server, 'phone-1'))['cursor'] === 1)
-  t.match(await statusOf(server, 'phone-1'), { online: true, head: 1, cursor: 1, pending: 0 })
-
-  t.equal((await server.kill('SIGKILL')).signal, 'SIGKILL')
-  await server.restart()
-  t.match(await statusOf(server, 'phone-1'), { head: 1, cursor: 1, pending: 0 })
-  t.match(await push('1', 'one'), { status: 200, body: { seq: 1, duplicate: true } })
-  await until('the device to be back', () => device.ready && device.connections === 2)
-  t.match(await push('2', 'two'), { status: 202, body: { seq: 2 } })
-  await until('the second one to be handled', async () => (await statusOf(server, 'phone-1'))['cursor'] === 2)
+  await wholeRoad(t, server)
   t.match(await server.rest('GET', '/v1/devices?limit=10'), { body: { devices: [{ device: 'phone-1' }], next: null } })
   t.equal((await server.rest('DELETE', '/v1/devices/phone-1')).status, 204)
   t.equal((await server.rest('GET', '/v1/devices/phone-1')).status, 404)

@@ -2,12 +2,11 @@
 // device that is deleted meanwhile. And messages that nobody refers to any more.
 
 import t, { type Test } from 'tap'
-import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
-import { type MongoStore, type MongoStoreOptions, openMongoStore } from '../../core/stores/mongodb/open.js'
 import { ack, eventually, fill, messages, own, push, range } from '../conformance/messages.js'
 import { readEvents, told, word } from '../conformance/event-log/words.js'
 import { Databases } from '../support/mongodb/factory.js'
+import { placeOn } from '../support/mongodb/place.js'
 import { noMongo, startMongo } from '../support/mongodb/server.js'
 
 const skip = { skip: noMongo }
@@ -17,21 +16,7 @@ const databases = (): Promise<Databases> => (running.databases ??= startMongo().
 /** Each message makes the one before it an event. */
 const ONE = { ...DEFAULT_MAILBOX_LIMITS, inboxMax: 1, overflow: 'drop-oldest' } as const
 
-async function place(t: Test) {
-  const all = await databases()
-  const name = all.take()
-  const stores: MongoStore[] = []
-  t.teardown(async () => {
-    await Promise.all(stores.map((store) => store.close()))
-    await all.giveBack(name)
-  })
-  return async (options: Partial<MongoStoreOptions> = {}): Promise<MongoStore> => {
-    const log = createLogger({ level: 'silent' })
-    const store = await openMongoStore({ url: all.server.url(name), limits: ONE, log, ...options })
-    stores.push(store)
-    return store
-  }
-}
+const place = async (t: Test) => placeOn(t, await databases(), ONE)
 
 t.test('mongodb events: a process that ends when they are in the log, but not out of the device', skip, async (t) => {
   const open = await place(t)

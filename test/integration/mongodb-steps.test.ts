@@ -3,13 +3,13 @@
 
 import { BSON, type Document } from 'mongodb'
 import t, { type Test } from 'tap'
-import { createLogger } from '../../core/log.js'
 import type { NewMessage } from '../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
 import type { FaultPoint } from '../../core/stores/mongodb/device-commit.js'
-import { type MongoStore, type MongoStoreOptions, openMongoStore } from '../../core/stores/mongodb/open.js'
+import type { MongoStore, MongoStoreOptions } from '../../core/stores/mongodb/open.js'
 import { accepted, ack, fill, message, messages, outline, own, push, range, readAll } from '../conformance/messages.js'
 import { Databases } from '../support/mongodb/factory.js'
+import { placeOn } from '../support/mongodb/place.js'
 import { noMongo, startMongo } from '../support/mongodb/server.js'
 
 const skip = { skip: noMongo }
@@ -17,25 +17,7 @@ const running: { databases: Promise<Databases> | null } = { databases: null }
 const databases = (): Promise<Databases> => (running.databases ??= startMongo().then((server) => new Databases(server)))
 
 /** Opens stores on one empty database, as several processes would. */
-async function place(t: Test) {
-  const all = await databases()
-  const name = all.take()
-  const stores: MongoStore[] = []
-  t.teardown(async () => {
-    await Promise.all(stores.map((store) => store.close()))
-    await all.giveBack(name)
-  })
-  return async (options: Partial<MongoStoreOptions> = {}): Promise<MongoStore> => {
-    const store = await openMongoStore({
-      url: all.server.url(name),
-      limits: DEFAULT_MAILBOX_LIMITS,
-      log: createLogger({ level: 'silent' }),
-      ...options,
-    })
-    stores.push(store)
-    return store
-  }
-}
+const place = async (t: Test) => placeOn(t, await databases())
 
 const identified = (device: string, from: number, count: number): NewMessage[] =>
   range(from, from + count - 1).map((n) => message(device, { dedupId: `id-${n}`, payload: `p${n}` }))

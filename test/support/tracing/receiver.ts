@@ -1,8 +1,8 @@
 // A receiver of traces: real HTTP, and OTLP/JSON read field by field, so that a wrong one is found.
 
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Test } from 'tap'
+import { LocalListener } from '../local-listener.js'
 
 export interface ReceivedSpan {
   readonly traceId: string
@@ -117,8 +117,7 @@ export class TraceReceiver {
   behave: () => { readonly status: number; readonly body?: string; readonly retryAfter?: string } | null = () => ({
     status: 200,
   })
-  #server: Server | null = null
-  #port = 0
+  readonly #listener = new LocalListener((request, response) => void this.#answer(request, response))
 
   static async start(t: Test): Promise<TraceReceiver> {
     const receiver = new TraceReceiver()
@@ -128,7 +127,7 @@ export class TraceReceiver {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`
+    return this.#listener.origin
   }
 
   named(name: string): readonly ReceivedSpan[] {
@@ -136,21 +135,13 @@ export class TraceReceiver {
   }
 
   /** Listens, on the port that it had. */
-  async up(): Promise<void> {
-    const server = createServer((request, response) => void this.#answer(request, response))
-    server.listen(this.#port, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    if (address !== null && typeof address === 'object') this.#port = address.port
-    this.#server = server
+  up(): Promise<void> {
+    return this.#listener.up()
   }
 
-  async down(): Promise<void> {
-    const server = this.#server
-    if (server === null) return
-    this.#server = null
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
+  /** Nobody listens, and connections are cut. */
+  down(): Promise<void> {
+    return this.#listener.down()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,8 +1,8 @@
 // A receiver of webhooks, as a backend would write one: real HTTP, signatures verified by the library of Standard Webhooks.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Test } from 'tap'
+import { LocalListener } from '../local-listener.js'
 import { Webhook } from 'standardwebhooks'
 import { until } from '../road/wait.js'
 
@@ -30,8 +30,7 @@ export class Receiver {
   mostUnderWay = 0
   secrets: string[] = []
   behave: (attempt: number, event: Received) => Behaviour = () => ({ status: 204 })
-  #server: Server | null = null
-  #port = 0
+  readonly #listener = new LocalListener((request, response) => void this.#answer(request, response))
 
   static async start(t: Test): Promise<Receiver> {
     const receiver = new Receiver()
@@ -41,28 +40,17 @@ export class Receiver {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}/hook?tenant=1`
+    return `${this.#listener.origin}/hook?tenant=1`
   }
 
   /** Listens, on the port that it had. */
-  async up(): Promise<void> {
-    const server = createServer((request, response) => void this.#answer(request, response))
-    server.listen(this.#port, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    if (address !== null && typeof address === 'object') this.#port = address.port
-    this.#server = server
+  up(): Promise<void> {
+    return this.#listener.up()
   }
 
   /** Nobody listens, and connections are cut. */
-  async down(): Promise<void> {
-    const server = this.#server
-    this.#server = null
-    if (server === null) return
-    const closed = once(server, 'close')
-    server.close()
-    server.closeAllConnections()
-    await closed
+  down(): Promise<void> {
+    return this.#listener.down()
   }
 
   /** The first time that each event was taken, in order. */
