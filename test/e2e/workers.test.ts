@@ -45,7 +45,10 @@ const isThere = (pid: number): boolean => {
   }
 }
 
-/** Devices that come back by themselves, to the port of any of the servers. */
+/**
+ * Devices that come back by themselves, to the port of any of the servers. They connect one after the other: a worker
+ * that has not yet taken the connection handed to it is passed over, so that of many at once a busy worker gets fewer.
+ */
 async function fleet(t: Test, servers: readonly TestServer[], ledger: RoadLedger, ids: readonly string[]) {
   const devices: RoadDevice[] = []
   for (const device of ids) {
@@ -56,7 +59,7 @@ async function fleet(t: Test, servers: readonly TestServer[], ledger: RoadLedger
     const port = (): number => servers[turn++ % servers.length]?.ports.mqtt ?? 0
     const made = new RoadDevice({ device, token, ledger, port })
     t.teardown(() => made.stop(true))
-    devices.push(made.start())
+    devices.push(await made.start().untilReady())
   }
   await until('all to be connected', () => devices.every(({ ready }) => ready))
   return devices
