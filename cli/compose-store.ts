@@ -9,7 +9,7 @@ import { StartupError } from '../core/errors.js'
 import { EXIT } from '../core/exit-codes.js'
 import type { Lifecycle } from '../core/lifecycle.js'
 import type { Logger } from '../core/log.js'
-import { measuredMailbox, measuredUplink } from '../core/metrics/measured-store.js'
+import { measuredEvents, measuredMailbox, measuredUplink, measuredWebhooks } from '../core/metrics/measured-store.js'
 import type { Metrics } from '../core/metrics/metrics.js'
 import { StoreCounters } from '../core/metrics/store-counters.js'
 import type { Credentials } from '../core/ports/credentials.js'
@@ -79,6 +79,8 @@ function measured(store: Store, { metrics, clock }: StoreParts): Store {
     ...store,
     mailbox: measuredMailbox(store.mailbox, counters, clock),
     uplink: measuredUplink(store.uplink, counters, clock),
+    events: measuredEvents(store.events, counters, clock),
+    webhooks: measuredWebhooks(store.webhooks, counters, clock),
   }
 }
 

@@ -14,14 +14,18 @@ export interface ReadyCheckState {
   readonly ok: boolean
 }
 
-export interface ProcessSource {
+/** What `/readyz` says. */
+export interface ReadinessSource {
+  readonly state: () => NodeState
+  readonly ready: () => boolean
+  readonly checks: () => readonly ReadyCheckState[]
+}
+
+export interface ProcessSource extends ReadinessSource {
   readonly version: string
   /** Words of the configuration that are no secrets and have few values. */
   readonly config: Readonly<Record<(typeof CONFIG_LABELS)[number], string>>
   readonly lines: Pick<LineLimit, 'leftOut'>
-  readonly state: () => NodeState
-  readonly ready: () => boolean
-  readonly checks: () => readonly ReadyCheckState[]
 }
 
 export const CONFIG_LABELS = ['role', 'store', 'durability', 'bus', 'auth', 'overflow', 'tls'] as const
@@ -47,14 +51,18 @@ export function processSource(parts: {
       tls: config.tlsCert === undefined ? 'off' : 'on',
     },
     lines,
-    state() {
-      const { holds } = readiness.last
-      return holds.includes('draining') ? 'draining' : holds.includes('starting') ? 'starting' : 'serving'
-    },
-    ready: () => readiness.last.ready,
-    checks: () => readiness.last.checks,
+    ...readinessSource(readiness),
   }
 }
+
+export const readinessSource = (readiness: Pick<Readiness, 'last'>): ReadinessSource => ({
+  state() {
+    const { holds } = readiness.last
+    return holds.includes('draining') ? 'draining' : holds.includes('starting') ? 'starting' : 'serving'
+  },
+  ready: () => readiness.last.ready,
+  checks: () => readiness.last.checks,
+})
 
 const build: MetricRow<ProcessSource> = {
   name: 'build_info',
@@ -86,7 +94,7 @@ const config: MetricRow<ProcessSource> = {
   samples: ({ config: words }) => [[words, 1]],
 }
 
-const checks: MetricRow<ProcessSource> = {
+const checks: MetricRow<ReadinessSource> = {
   name: 'ready_check',
   type: 'gauge',
   labels: { check: { bounded: 'the names that `/readyz` shows' } },
@@ -97,26 +105,36 @@ const checks: MetricRow<ProcessSource> = {
   samples: (source) => source.checks().map(({ name, ok }) => [{ check: name }, ok ? 1 : 0] as const),
 }
 
+const state: MetricRow<ReadinessSource> = gaugeBy(
+  'node_state',
+  'state',
+  NODE_STATES,
+  '1 for the state that the node is in',
+  '`draining` for longer than `--drain-deadline`: the stop is stuck',
+  (source) => ({ [source.state()]: 1 }),
+  'max',
+)
+
+const ready: MetricRow<ReadinessSource> = gauge(
+  'ready',
+  '1: the node takes work (`/readyz` says 200); with `--workers`: all of them do',
+  'Few ready nodes: no headroom. What is not good is in `ready_check`',
+  (source) => (source.ready() ? 1 : 0),
+  'min',
+)
+
+/** Of the parent of workers: what it answers on `/readyz`. Its workers' own `NODE_WIDE` are left out beside it. */
+export const PARENT_READINESS = metricGroup<ReadinessSource>('Readiness of the parent', null, [state, ready, checks])
+
+/** Names of what is said of a node once, however many processes it has. */
+export const NODE_WIDE: readonly string[] = [state.name, ready.name]
+
 /** The process itself; `process_…` and `nodejs_…` come with their usual names. */
 export const PROCESS = metricGroup<ProcessSource>('The process', null, [
   build,
   config,
-  gaugeBy(
-    'node_state',
-    'state',
-    NODE_STATES,
-    '1 for the state that the node is in',
-    '`draining` for longer than `--drain-deadline`: the stop is stuck',
-    ({ state }) => ({ [state()]: 1 }),
-    'max',
-  ),
-  gauge(
-    'ready',
-    '1: the node takes work (`/readyz` says 200)',
-    'Few ready nodes: no headroom. What is not good is in `ready_check`',
-    ({ ready }) => (ready() ? 1 : 0),
-    'min',
-  ),
+  state,
+  ready,
   checks,
   counter(
     'event_loop_active_seconds_total',

@@ -12,10 +12,11 @@ import type { ServerConfig } from '../../core/config/server-options.js'
 import { EXIT } from '../../core/exit-codes.js'
 import type { Logger } from '../../core/log.js'
 import { ENDED, LastingCounters } from '../../core/metrics/lasting-counters.js'
-import { mergeProcesses, sumOf, type ProcessMetrics } from '../../core/metrics/merge-processes.js'
+import { mergeProcesses, sumOf, without, type ProcessMetrics } from '../../core/metrics/merge-processes.js'
 import { createMetrics, METRIC_PREFIX } from '../../core/metrics/metrics.js'
 import type { Ports } from '../compose.js'
 import { explainListenError } from '../listen-error.js'
+import { NODE_WIDE, PARENT_READINESS, readinessSource } from '../metrics/process.js'
 import { WORKERS } from '../metrics/workers.js'
 import { listenForStop } from '../stop-signals.js'
 import { WORKER_VARIABLE } from './worker-link.js'
@@ -100,7 +101,7 @@ export async function runWorkers(options: WorkersOptions): Promise<number> {
 
   const readiness = createReadiness({ clock, log })
   readiness.hold('starting')
-  const metrics = workersMetrics(seats, counters)
+  const metrics = workersMetrics(seats, counters, readiness)
 
   let hurried = false
   const stopped = new Promise<void>((resolve) => {
@@ -165,6 +166,7 @@ async function startAll([first, ...others]: readonly WorkerSeat[], stopping: () 
 function workersMetrics(
   seats: readonly WorkerSeat[],
   counters: { readonly restarts: number },
+  readiness: Pick<Readiness, 'report' | 'last'>,
 ): { readonly contentType: string; text(): Promise<string> } {
   const own = createMetrics()
   const lasting = new LastingCounters()
@@ -177,6 +179,8 @@ function workersMetrics(
       connections: () => new Map(inSeats().map((each) => [each.worker, sumOf(each, `${METRIC_PREFIX}connections`)])),
     }),
   )
+  own.expose(PARENT_READINESS.of(readinessSource(readiness)))
+  const ofParent = new Set(NODE_WIDE.map((name) => METRIC_PREFIX + name))
   const inSeats = () => told.filter(({ worker }) => worker !== ENDED)
   const ask = async (seat: WorkerSeat) => {
     const { run } = seat
@@ -187,8 +191,11 @@ function workersMetrics(
   return {
     contentType: own.contentType,
     async text() {
-      told = lasting.merge(await Promise.all(seats.map(ask)))
-      return mergeProcesses([...told, { worker: 'parent', metrics: await own.registry.getMetricsAsJSON() }])
+      const [answers] = await Promise.all([Promise.all(seats.map(ask)), readiness.report()])
+      told = lasting.merge(answers)
+      // A worker that is gone or hangs says nothing, so that those who are left would look ready: `/readyz` and this are one.
+      const ofWorkers = told.map((each) => without(each, ofParent))
+      return mergeProcesses([...ofWorkers, { worker: 'parent', metrics: await own.registry.getMetricsAsJSON() }])
     },
   }
 }

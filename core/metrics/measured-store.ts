@@ -2,8 +2,10 @@
 
 import type { Clock } from '../clock.js'
 import { PostriderError } from '../errors.js'
+import type { EventLog } from '../ports/event-log.js'
 import type { Mailbox } from '../ports/mailbox.js'
 import type { Uplink } from '../ports/uplink.js'
+import type { WebhookStore } from '../ports/webhook-store.js'
 import type { StoreCounters, StoreError, StoreOperation } from './store-counters.js'
 
 type Measure = <T>(operation: StoreOperation, call: () => Promise<T>) => Promise<T>
@@ -75,7 +77,45 @@ export function measuredUplink(uplink: Uplink, counters: StoreCounters, clock: P
     get usage() {
       return uplink.usage
     },
-    end: () => uplink.end(),
+    end: () => measure('uplink_end', () => uplink.end()),
     close: () => uplink.close(),
+  }
+}
+
+export function measuredEvents(events: EventLog, counters: StoreCounters, clock: Pick<Clock, 'monotonic'>): EventLog {
+  const measure = measureWith(counters, clock)
+  return {
+    async read(query) {
+      const page = await measure('events_read', () => events.read(query))
+      // Only the answer says how many there are.
+      if (page !== null) counters.items.events_read.observe(page.events.length)
+      return page
+    },
+    end: () => measure('events_end', () => events.end()),
+    get usage() {
+      return events.usage
+    },
+    close: () => events.close(),
+  }
+}
+
+export function measuredWebhooks(
+  webhooks: WebhookStore,
+  counters: StoreCounters,
+  clock: Pick<Clock, 'monotonic'>,
+): WebhookStore {
+  const measure = measureWith(counters, clock)
+  return {
+    put: (webhook, was, cursors) => measure('webhook_put', () => webhooks.put(webhook, was, cursors)),
+    get: (id) => measure('webhook_get', () => webhooks.get(id)),
+    list: () => measure('webhook_list', () => webhooks.list()),
+    remove: (id) => measure('webhook_remove', () => webhooks.remove(id)),
+    acquire: (id, node, ttlMs) => measure('webhook_acquire', () => webhooks.acquire(id, node, ttlMs)),
+    commit(id, token, change, ttlMs) {
+      counters.items.webhook_commit.observe(change.park.length + change.unpark.length)
+      return measure('webhook_commit', () => webhooks.commit(id, token, change, ttlMs))
+    },
+    release: (id, token) => measure('webhook_release', () => webhooks.release(id, token)),
+    close: () => webhooks.close(),
   }
 }

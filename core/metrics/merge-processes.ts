@@ -34,6 +34,12 @@ export function mergeProcesses(processes: readonly ProcessMetrics[]): Promise<st
   return AggregatorRegistry.aggregate(all).metrics()
 }
 
+/** The same, but for the metrics of these names. */
+export const without = (told: ProcessMetrics, names: ReadonlySet<string>): ProcessMetrics => ({
+  ...told,
+  metrics: told.metrics.filter((metric) => !(isMetric(metric) && names.has(metric.name))),
+})
+
 /** The sum of all numbers of one metric. */
 export function sumOf({ metrics }: ProcessMetrics, name: string): number {
   const values = metrics.filter(isMetric).find((metric) => metric.name === name)?.values ?? []

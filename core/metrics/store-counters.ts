@@ -20,6 +20,16 @@ export const STORE_OPERATIONS = [
   'ping',
   'uplink_append',
   'uplink_read',
+  'uplink_end',
+  'events_read',
+  'events_end',
+  'webhook_put',
+  'webhook_get',
+  'webhook_list',
+  'webhook_remove',
+  'webhook_acquire',
+  'webhook_commit',
+  'webhook_release',
 ] as const
 export type StoreOperation = (typeof STORE_OPERATIONS)[number]
 
@@ -27,15 +37,15 @@ export type StoreOperation = (typeof STORE_OPERATIONS)[number]
 export const STORE_ERRORS = ['store_unavailable', 'outcome_unknown', 'other'] as const
 export type StoreError = (typeof STORE_ERRORS)[number]
 
-/** Operations on many devices or messages at once. */
-export const BATCHED_OPERATIONS = ['append', 'ack', 'heads', 'uplink_append'] as const
+/** Operations on many devices, messages or events at once. */
+export const BATCHED_OPERATIONS = ['append', 'ack', 'heads', 'uplink_append', 'events_read', 'webhook_commit'] as const
 export type BatchedOperation = (typeof BATCHED_OPERATIONS)[number]
 
 /** What the store's callers see of it. */
 export class StoreCounters {
   readonly seconds = forEach(STORE_OPERATIONS, () => new Histogram(WORK_SECONDS))
   readonly errors = forEach(STORE_OPERATIONS, () => forEach(STORE_ERRORS, () => 0))
-  /** Messages or devices of one call. */
+  /** Messages, devices or events of one call. Of `webhook_commit`: events kept for later, and those that were kept. */
   readonly items = forEach(BATCHED_OPERATIONS, () => new Histogram(BATCH_SIZES))
 }
 

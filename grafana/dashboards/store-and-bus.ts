@@ -49,7 +49,7 @@ export const STORE_AND_BUS: Dashboard = {
         },
         {
           title: 'Items of a call',
-          description: 'Messages or devices; more under load, because what comes together goes together.',
+          description: 'Messages, devices or events; more under load, because what comes together goes together.',
           kind: 'lines',
           unit: 'short',
           queries: [

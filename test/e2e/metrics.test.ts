@@ -91,6 +91,7 @@ void t.test('metrics: a scrape of a node has what the page lists, and counts wha
   const server = await TestServer.start(t)
   await traffic(t, server, server)
   await until('all to be handled', async () => valueOf(await scrape(server), 'messages_handled_total') === 7)
+  t.equal((await server.rest('GET', '/v1/webhooks/none')).status, 404)
   const families = await scrape(server)
   matches(t, families, sectionsWith('serve devices', 'take pushes', 'REST API', 'file store'))
 
@@ -118,6 +119,7 @@ void t.test('metrics: a scrape of a node has what the page lists, and counts wha
   t.equal(value('http_requests_total', { ...route, status: '503' }), 0, 'there before the first one')
   t.equal(value('http_request_seconds_count', route), 12)
   t.equal(value('store_operation_seconds_count', { operation: 'append' }), 12)
+  t.equal(value('store_operation_seconds_count', { operation: 'webhook_get' }), 1)
   t.ok(value('lmdb_commit_seconds_count') > 0)
   t.ok(value('lmdb_disk_free_bytes') > 0)
   t.equal(value('node_state', { state: 'serving' }), 1)

@@ -169,6 +169,27 @@ t.test('workers: one that is killed is started again, and nothing is lost', skip
   await drained(t, server, ids)
 })
 
+t.test('workers: one that hangs: the probe and the metrics say the same', skip, async (t) => {
+  const { node } = await startClusterOn(t)
+  const server = await node('--workers', '2')
+  const readyz = async (): Promise<number> => (await fetch(`${server.adminUrl}/readyz`)).status
+  const check = (number: number): Promise<number> => metric(server, 'ready_check', `check="worker ${number}"`)
+  await until('it to be ready', async () => (await readyz()) === 200, START_MS)
+  await until('the metrics to say so', async () => (await metric(server, 'ready')) === 1, START_MS)
+  t.same([await check(1), await check(2)], [1, 1])
+  const [first = 0] = workersOf(server)
+  process.kill(first, 'SIGSTOP')
+  t.teardown(() => isThere(first) && process.kill(first, 'SIGCONT'))
+  await until('it not to be ready', async () => (await readyz()) === 503, START_MS)
+  t.equal(await metric(server, 'ready'), 0, 'also where the one that answers is ready')
+  t.equal(await metric(server, 'ready_check', 'check="worker'), 1, 'of two')
+  t.ok((await metric(server, 'ready_check', 'check="store"')) >= 1, 'what the other one says is there, too')
+  t.equal(await metric(server, 'node_state'), 1, 'one state')
+  process.kill(first, 'SIGCONT')
+  await until('it to be ready again', async () => (await readyz()) === 200, START_MS)
+  await until('the metrics to say so', async () => (await metric(server, 'ready')) === 1, START_MS)
+})
+
 t.test('workers: they end with their parent, however that ends', skip, async (t) => {
   const { node } = await startClusterOn(t)
   const server = await node('--workers', '2')

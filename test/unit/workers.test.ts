@@ -4,7 +4,7 @@ import { WORKER_VARIABLE, workerLink } from '../../cli/workers/worker-link.js'
 import { readOrder, readReport, type Report } from '../../cli/workers/worker-messages.js'
 import { Histogram } from '../../core/metrics/histogram.js'
 import { LastingCounters } from '../../core/metrics/lasting-counters.js'
-import { mergeProcesses, sumOf } from '../../core/metrics/merge-processes.js'
+import { mergeProcesses, sumOf, without } from '../../core/metrics/merge-processes.js'
 import { createMetrics } from '../../core/metrics/metrics.js'
 
 void t.test('workers: one that ends again and again is started later and later, up to 10 s', async (t) => {
@@ -117,6 +117,9 @@ void t.test('workers: their metrics are those of one, and what is of a process s
   )
   t.equal(sumOf({ worker: '3', metrics: ['strange', null] }, 'postrider_connections'), 0)
   t.equal(await mergeProcesses([{ worker: '3', metrics: ['strange', null] }]), '\n')
+  const rest = await mergeProcesses(told.map((each) => without(each, new Set(['postrider_ready']))))
+  t.notMatch(rest, /postrider_ready/)
+  t.match(rest, 'postrider_connections 30')
 })
 
 void t.test('workers: counters never go back, whoever ends or is silent', async (t) => {
