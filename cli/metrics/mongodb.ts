@@ -53,4 +53,10 @@ export const MONGODB = metricGroup<MongoSource>('MongoDB store', 'with a MongoDB
     'Many for each push: one device is pushed to by many nodes; send its messages to one, in batches',
     ({ counters }) => counters.conflicts,
   ),
+  counter(
+    'mongodb_claims_ended_total',
+    'Claims of dead nodes that this process has ended',
+    'A node was killed, or said nothing for 20 s: its devices that had not come back count as away since then',
+    ({ counters }) => counters.claimsEnded,
+  ),
 ])

@@ -11,6 +11,8 @@ export class MongoCounters {
   heartbeatsFailed = 0
   /** Steps of a device in which another process was first. */
   conflicts = 0
+  /** Claims of dead nodes that this process has ended. */
+  claimsEnded = 0
 }
 
 /** The client now. */

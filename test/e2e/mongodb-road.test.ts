@@ -1,10 +1,9 @@
 // `postrider serve --store mongodb://…` over a real server: the whole road for one node, and for nodes that share a bus.
 
-import { randomBytes } from 'node:crypto'
 import mqtt from 'mqtt'
 import t, { type Test } from 'tap'
 import { runCommand } from '../support/command.js'
-import { noMongo, startMongo } from '../support/mongodb/server.js'
+import { databaseOf, noMongo } from '../support/mongodb/server.js'
 import { freePort, noRedis, startRedis } from '../support/redis/server.js'
 import { drained, kept, producerFor, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
 import { RoadLedger } from '../support/road/ledger.js'
@@ -23,15 +22,7 @@ const NO_PORTS = ['--mqtt-port', '0', '--ws-port', '0', '--http-port', '0', '--a
 const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}-${i}`)
 
 /** The URL of an empty database; it is dropped with the test. */
-async function database(t: Test): Promise<string> {
-  const mongo = await startMongo()
-  const name = `postrider_test_${randomBytes(4).toString('hex')}`
-  t.teardown(async () => {
-    await mongo.admin.db(name).dropDatabase()
-    await mongo.stop()
-  })
-  return mongo.url(name)
-}
+const database = async (t: Test): Promise<string> => (await databaseOf(t)).url
 
 const node = (t: Test, url: string, flags: readonly string[] = []): Promise<TestServer> =>
   TestServer.start(t, { flags: ['--store', url, ...flags], env: SECRETS })

@@ -1,114 +1,88 @@
-// Devices of a broker that is killed, or hangs: their claims stay in Redis, until the others find out.
+// Devices of a broker that is killed, or hangs: their claims stay in the store, until the others find out.
 
-import type { MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
 import { startClusterOn } from '../support/cluster.js'
+import { databaseOf, noMongo } from '../support/mongodb/server.js'
 import { noRedis } from '../support/redis/server.js'
-import { statusOf } from '../support/road/fleet.js'
-import { metric } from '../support/road/observe.js'
 import { until } from '../support/road/wait.js'
 import type { TestServer } from '../support/server.js'
-import type { Receiver } from '../support/webhooks/receiver.js'
-import { connectDevice, makeWebhook, WEBHOOK_FLAGS } from '../support/webhooks/scenario.js'
+import { deadNodes, type DeadNodeStage } from '../support/webhooks/dead-node.js'
+import { makeWebhook, WEBHOOK_FLAGS } from '../support/webhooks/scenario.js'
 
-/** A node that says nothing is dead after 20 s; the rest is for a machine with much to do. */
-const PATIENCE_MS = 90_000
+type Start = (...flags: string[]) => Promise<TestServer>
 
-/** Acknowledges nothing, and does not come back by itself. */
-async function connectStubborn(t: Test, broker: TestServer, id: string): Promise<MqttClient> {
-  const client = await connectDevice(t, broker, id)
-  client.handleMessage = () => undefined
-  client.options.reconnectPeriod = 0
-  return client
+async function nodesOf(node: Start): Promise<Pick<DeadNodeStage, 'api' | 'survivor' | 'killed' | 'frozen'>> {
+  return {
+    api: await node('--role', 'api', ...WEBHOOK_FLAGS),
+    survivor: await node('--role', 'broker'),
+    killed: await node('--role', 'broker'),
+    frozen: await node('--role', 'broker'),
+  }
 }
-
-const push = (api: TestServer, device: string) => api.rest('POST', `/v1/devices/${device}/messages`, { payload: 'x' })
-
-const toldOf = (receiver: Receiver, device: string) =>
-  receiver.events.filter(({ type, data }) => type === 'device.offline_with_pending' && data['device'] === device)
 
 void t.test(
   'webhooks: devices of a broker that dies are told once, those that moved are not',
   { skip: noRedis },
   async (t) => {
     const { redis, node } = await startClusterOn(t)
-    const api = await node('--role', 'api', ...WEBHOOK_FLAGS)
-    const survivor = await node('--role', 'broker')
-    const killed = await node('--role', 'broker')
-    const frozen = await node('--role', 'broker')
-    const receiver = await makeWebhook(t, api)
-    const clients = new Map<string, MqttClient>()
-    for (const [id, broker] of [
-      ['waits', killed],
-      ['silent', killed],
-      ['empty', killed],
-      ['moves', killed],
-      ['stuck', frozen],
-      ['lives', survivor],
-    ] as const) {
-      clients.set(id, await connectStubborn(t, broker, id))
-    }
-    for (const id of ['waits', 'moves', 'stuck', 'lives']) await push(api, id)
-    const sent = async (): Promise<number> =>
-      (await Promise.all([survivor, killed, frozen].map((each) => metric(each, 'messages_sent_total')))).reduce(
-        (a, b) => a + b,
-        0,
-      )
-    await until('all to be sent', async () => (await sent()) === 4)
-    t.strictSame(receiver.events, [])
-
-    await killed.kill('SIGKILL')
-    frozen.child.signal('SIGSTOP')
-    const from = performance.now()
-    await connectStubborn(t, survivor, 'moves')
-    await push(api, 'silent')
-    await push(api, 'stuck')
-    await receiver.untilTaken('device.offline_with_pending', 3)
-    t.comment(`told ${Math.round(performance.now() - from)} ms after the end of the node`)
-    t.match(toldOf(receiver, 'waits'), [{ data: { pending: 1, seq: 1 } }])
-    t.match(toldOf(receiver, 'silent'), [{ data: { pending: 1, seq: 1 } }])
-    t.match(toldOf(receiver, 'stuck'), [{ data: { pending: 2, seq: 1 } }])
-    const ended = async (): Promise<number> =>
-      (await Promise.all([api, survivor].map((each) => metric(each, 'redis_claims_ended_total')))).reduce(
-        (a, b) => a + b,
-        0,
-      )
-    await until('all claims of dead nodes to be ended', async () => (await ended()) === 4, PATIENCE_MS)
-    await until(
-      'nothing to be noted of them',
-      async () => (await redis.admin.smembers('pr-claims:{nodes}:dead')).length === 0,
-    )
-    t.equal(
-      (await redis.admin.keys('pr-claims:*')).length,
-      2 + 2,
-      'the nodes, the caretaker, two devices of a node that lives',
-    )
-
-    // The frozen one comes back, and is refused.
-    const stuck = clients.get('stuck')
-    if (stuck === undefined) throw new Error('it is there')
-    const closed = new Promise<void>((resolve) => void stuck.once('close', () => resolve()))
-    frozen.child.signal('SIGCONT')
-    await closed
-    t.equal(await metric(frozen, 'messages_sent_total'), 1, 'and nothing more was written to it')
-    t.equal((await statusOf(api, 'stuck'))['online'], false)
-
-    // Not again, until they have been there.
-    for (const id of ['waits', 'silent', 'stuck', 'moves', 'lives']) await push(api, id)
-    await push(api, 'empty')
-    await receiver.untilTaken('device.offline_with_pending', 4)
-    t.strictSame(receiver.events.map(({ data }) => String(data['device'])).toSorted(), [
-      'empty',
-      'silent',
-      'stuck',
-      'waits',
-    ])
-    const back = await connectDevice(t, frozen, 'stuck')
-    await until('it to handle what waited', async () => (await statusOf(api, 'stuck'))['pending'] === 0)
-    await back.endAsync()
-    await until('it to be away', async () => (await statusOf(api, 'stuck'))['online'] === false)
-    await push(api, 'stuck')
-    await receiver.untilTaken('device.offline_with_pending', 5)
-    t.match(toldOf(receiver, 'stuck')[1], { data: { pending: 1, seq: 4 } })
+    await deadNodes(t, {
+      ...(await nodesOf(node)),
+      claimsEnded: 'redis_claims_ended_total',
+      async nothingLeft() {
+        await until(
+          'nothing to be noted of them',
+          async () => (await redis.admin.smembers('pr-claims:{nodes}:dead')).length === 0,
+        )
+        t.equal(
+          (await redis.admin.keys('pr-claims:*')).length,
+          2 + 2,
+          'the nodes, the caretaker, two devices of a node that lives',
+        )
+      },
+    })
   },
 )
+
+async function mongoCluster(t: Test) {
+  const { redis, node } = await startClusterOn(t)
+  const { url, db } = await databaseOf(t)
+  const start: Start = (...flags) => node('--store', url, '--bus', redis.url, ...flags)
+  return { db, start }
+}
+
+const skip = { skip: noMongo === false ? noRedis : noMongo }
+
+void t.test('webhooks, mongodb: devices of a broker that dies are told once', skip, async (t) => {
+  const { db, start } = await mongoCluster(t)
+  const devices = db.collection('devices')
+  await deadNodes(t, {
+    ...(await nodesOf(start)),
+    claimsEnded: 'mongodb_claims_ended_total',
+    async nothingLeft() {
+      await until(
+        'the processes that live to be there alone',
+        async () => (await db.collection('nodes').countDocuments({ _id: { $exists: true } })) === 2,
+      )
+      t.equal(await devices.countDocuments({ 'r.node': { $gt: '' } }), 2, 'two devices of a node that lives')
+    },
+  })
+})
+
+void t.test('webhooks, mongodb: what expires of a device that nobody uses is told', skip, async (t) => {
+  const { start } = await mongoCluster(t)
+  const api = await start('--role', 'api', ...WEBHOOK_FLAGS)
+  await start('--role', 'broker')
+  const receiver = await makeWebhook(t, api)
+  const from = performance.now()
+  t.equal((await api.rest('POST', '/v1/devices/away/messages', { payload: 'x', ttl: 3 })).status, 202)
+  await receiver.untilTaken('message.expired', 1)
+  const took = performance.now() - from
+  t.comment(`told ${Math.round(took) - 3_000} ms behind its time`)
+  t.match(
+    receiver.events.map(({ type, data }) => [type, data['device']]),
+    [
+      ['device.offline_with_pending', 'away'],
+      ['message.expired', 'away'],
+    ],
+  )
+})

@@ -5,6 +5,8 @@ import { BSON, type Document } from 'mongodb'
 import t, { type Test } from 'tap'
 import type { NewMessage } from '../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
+import { claimsOf } from '../../core/stores/mongodb/claims-sweep.js'
+import { dueUntil } from '../../core/stores/mongodb/due-sweep.js'
 import type { FaultPoint } from '../../core/stores/mongodb/device-commit.js'
 import type { MongoStore, MongoStoreOptions } from '../../core/stores/mongodb/open.js'
 import { accepted, ack, fill, message, messages, outline, own, push, range, readAll } from '../conformance/messages.js'
@@ -215,14 +217,25 @@ t.test('mongodb steps: every hot question uses an index', skip, async (t) => {
   // So many that looking at all of them is never the cheapest.
   const some = range(1, 3_000)
   const pad = 'x'.repeat(300)
-  await collections.devices.insertMany(some.map((n) => ({ _id: `d${n}`, n: 'l', v: 1, pad })))
+  await collections.devices.insertMany(
+    some.map((n) => ({
+      _id: `d${n}`,
+      n: 'l',
+      v: 1,
+      r: { node: n % 3 === 0 ? null : `node-${n % 50}` },
+      ...(n % 100 === 0 ? { evV: 1, ev: [] } : {}),
+      ...(n % 10 === 0 ? { due: n } : {}),
+      pad,
+    })),
+  )
+  await collections.nodes.insertMany(some.map((n) => ({ _id: `p${n}`, nodes: [], pad })))
   await collections.messages.insertMany(some.map((n) => ({ _id: `l.${n}`, pad })))
   await collections.dedup.insertMany(some.map((n) => ({ _id: Buffer.from(`hash ${n}`.padEnd(16)), pad })))
   await collections.uplinkLog.insertMany(some.map((n) => ({ _id: n, pad })))
   await collections.sessionQueue.insertMany(
     some.map((n) => ({ _id: `q${n}`, client: `c${n % 100}`, life: 1, number: n, pad })),
   )
-  const { devices, messages: spilled, dedup, uplinkLog, sessionQueue } = collections
+  const { devices, messages: spilled, dedup, uplinkLog, sessionQueue, nodes } = collections
   const plans: Readonly<Record<string, () => Promise<Document>>> = {
     'devices of a step, or of a sweep': () => devices.find({ _id: { $in: ['d5', 'd77', 'd2900'] } }).explain(),
     'a page of devices': () =>
@@ -232,6 +245,14 @@ t.test('mongodb steps: every hot question uses an index', skip, async (t) => {
         .limit(100)
         .explain(),
     'a change of a device': () => devices.find({ _id: 'd5', n: 'l', v: 1 }).explain(),
+    'devices that have told something': () =>
+      devices
+        .find({ evV: { $gt: 0 } })
+        .limit(200)
+        .explain(),
+    'claims of a dead node': () => devices.find(claimsOf('node-7', 'd2')).sort({ _id: 1 }).limit(2_000).explain(),
+    'devices of which something expires': () => devices.find(dueUntil(500)).sort({ due: 1 }).limit(64).explain(),
+    'signs of life': () => nodes.find({}).sort({ _id: 1 }).limit(10_000).explain(),
     'spilled messages': () => spilled.find({ _id: { $in: ['l.5', 'l.6'] } }).explain(),
     'dedup ids': () => dedup.find({ _id: { $in: [Buffer.from('hash 5'.padEnd(16))] } }).explain(),
     'a page of uplink': () =>

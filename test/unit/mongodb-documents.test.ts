@@ -4,7 +4,9 @@
 import { readFileSync } from 'node:fs'
 import { BSON } from 'mongodb'
 import t from 'tap'
+import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
 import { readDevice } from '../../core/stores/mongodb/device-document.js'
+import { dueAfter } from '../../core/stores/mongodb/due.js'
 import { type EntryHead, packHeads, unpackHeads } from '../../core/stores/mongodb/entry-heads.js'
 import { packExceptions, unpackExceptions } from '../../core/stores/mongodb/packed-exceptions.js'
 import { whatBecame } from '../../core/stores/mongodb/settle.js'
@@ -43,6 +45,9 @@ t.test('mongodb documents: what the server made of them is read as the state tha
     t.equal(read.version, state.version + 1, name)
     t.strictSame(read.fields, state.fields, name)
     t.strictSame(read.exceptions, state.exceptions, name)
+    t.equal(read.notes.due, dueAfter(state, DEFAULT_MAILBOX_LIMITS), name)
+    t.strictSame(read.notes.receipts, state.notes.receipts, name)
+    t.equal(read.notes.offlineAt, state.notes.offlineAt, name)
     const spilled = write.kind === 'update' && sent(write).includes('"t":[]')
     if (!spilled) t.strictSame(read.tail, state.tail, name)
     t.equal(read.headOf(state.fields.head)?.size ?? 0, state.headOf(state.fields.head)?.size ?? 0, name)

@@ -1,5 +1,6 @@
 // The collections and their indexes. Everything that is asked for while messages travel is asked for by `_id`; the other indexes
-// are for what ends by itself (TTL), and for events that are on their way to the log. ADR 17 says what they are for.
+// are for what ends by itself (TTL), for events that are on their way to the log, for the devices of a dead node, and for those of
+// which something expires. ADR 17 and 24 say what they are for.
 
 import type { Collection, Db, Document } from 'mongodb'
 
@@ -36,6 +37,8 @@ export interface Collections {
   readonly eventLog: Collection<Numbered>
   /** Webhooks with their progress, and the next token of a lease. */
   readonly webhooks: Collection<Named>
+  /** Processes that have claims, with a sign of life. */
+  readonly nodes: Collection<Named>
   readonly meta: Collection<Named>
 }
 
@@ -55,6 +58,7 @@ export function collectionsOf(db: Db): Collections {
     sessionJournal: db.collection('session_journal'),
     eventLog: db.collection('event_log'),
     webhooks: db.collection('webhooks'),
+    nodes: db.collection('nodes'),
     meta: db.collection('meta'),
   }
 }
@@ -74,6 +78,12 @@ export async function makeIndexes(collections: Collections): Promise<void> {
       collections[name].createIndex({ [field]: 1 }, { expireAfterSeconds: 0, name: `ttl_${field}` }),
     ),
     collections.devices.createIndex({ evV: 1 }, { name: 'events_wait', sparse: true }),
+    // Only devices that somebody owns are in it, and only those of which something expires are in the next one.
+    collections.devices.createIndex(
+      { 'r.node': 1, _id: 1 },
+      { name: 'claims', partialFilterExpression: { 'r.node': { $gt: '' } } },
+    ),
+    collections.devices.createIndex({ due: 1 }, { name: 'due', sparse: true }),
     collections.sessionQueue.createIndex({ client: 1, life: 1, number: 1 }, { name: 'client_life_number' }),
   ])
 }

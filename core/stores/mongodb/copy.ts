@@ -227,7 +227,7 @@ function stateOf(copy: DeviceCopy): DeviceState {
     chunks: [],
     tail: entries.map(({ at, expiresAt, size }) => ({ at, expiresAt, size })),
     dedups: [],
-    notes: { receipts: receiptsOf(entries), offlineAt: copy.toldOfflineAt, waiting: false },
+    notes: { receipts: receiptsOf(entries), offlineAt: copy.toldOfflineAt, waiting: false, due: 0 },
   })
   state.added = entries.map(({ message }) => ({ ...(message ?? NO_BODY), device, ttl: null }))
   return state

@@ -4,12 +4,14 @@
 //
 //   _id device · f format · n life · v version · ops the last steps' ids · r record · x exceptions · b chunks · h heads of the
 //   tail · t bodies of the tail · dd dedup ids · idleAt when nobody used it for so long that it goes (TTL) · ev events that are not in
-//   the log yet, by change · evV the version of the last change that told any; absent: there are none
+//   the log yet, by change · evV the version of the last change that told any; absent: there are none · due when somebody looks whether
+//   something expires (due.ts); absent: never. `r.node` is indexed: whose device it is.
 
 import type { EpochStart } from '../../model/epochs.js'
 import type { ExceptionRange } from '../../model/exceptions.js'
 import type { MailboxLimits } from '../../ports/mailbox.js'
 import { dedupBytes, readDedup } from './dedup-document.js'
+import { dueAfter } from './due.js'
 import { type KeptNotes, packSeqs, unpackSeqs } from './device-notes.js'
 import { type Chunk, DeviceState, type RecordFields } from './device-state.js'
 import { encodeEvents } from './event-document.js'
@@ -53,7 +55,7 @@ export function readDevice(document: unknown): DeviceState {
     chunks: fields.has('b') ? listOf(fields, 'b').map(readChunk) : [],
     tail: unpackHeads(bytesOf(fields, 'h')),
     dedups: fields.has('dd') ? listOf(fields, 'dd').map((entry) => readDedup(bufferOf(entry, 'dd'))) : [],
-    notes: readNotes(record, fields.has('evV')),
+    notes: readNotes(record, fields),
   })
 }
 
@@ -86,10 +88,11 @@ function readRecord(r: Fields): RecordFields {
   }
 }
 
-const readNotes = (r: Fields, waiting: boolean): KeptNotes => ({
+const readNotes = (r: Fields, fields: Fields): KeptNotes => ({
   receipts: r.has('receipts') ? unpackSeqs(bytesOf(r, 'receipts')) : [],
   offlineAt: r.has('offlineAt') ? numberOf(r, 'offlineAt') : 0,
-  waiting,
+  waiting: fields.has('evV'),
+  due: fields.has('due') ? numberOf(fields, 'due') : 0,
 })
 
 function recordDocument({ fields, notes }: DeviceState) {
@@ -186,6 +189,7 @@ export interface Before {
   readonly chunks: readonly Chunk[]
   readonly tailLength: number
   readonly dedupLength: number
+  readonly due: number
 }
 
 export const beforeOf = (state: DeviceState): Before => ({
@@ -193,6 +197,7 @@ export const beforeOf = (state: DeviceState): Before => ({
   chunks: state.chunks,
   tailLength: state.tail.length,
   dedupLength: state.dedups.length,
+  due: state.notes.due,
 })
 
 /** What leaves the tail with this step, decided by `planSpill`: then the tail is empty afterwards. */
@@ -227,6 +232,7 @@ export function deviceWrite(
   const added: readonly MessageDocument[] = moved ? [] : state.added.map(messageDocument)
   const dedups = state.dedups.slice(spill.dedups)
   const idleAt = idleTime(fields, limits)
+  const due = dueAfter(state, limits)
   const { told } = state.notes
   const events = { v: state.version + 1, e: told.length === 0 ? '' : encodeEvents(told) }
   if (state.version === 0) {
@@ -245,6 +251,7 @@ export function deviceWrite(
         t: added,
         dd: dedups.map(dedupBytes),
         idleAt,
+        ...(due === 0 ? {} : { due }),
         ...(told.length === 0 ? {} : { ev: [events], evV: events.v }),
       },
     }
@@ -256,6 +263,7 @@ export function deviceWrite(
     set['evV'] = events.v
     push['ev'] = { $each: [events] }
   }
+  if (due !== 0 && due !== before.due) set['due'] = due
   if (state.exceptions !== before.exceptions) set['x'] = packExceptions(state.exceptions)
   if (chunks !== before.chunks) set['b'] = chunks.map(chunkDocument)
   const left = before.tailLength - (tail.length - added.length)
@@ -275,7 +283,7 @@ export function deviceWrite(
   return {
     kind: 'update',
     filter: { _id: state.device, n: state.life, v: state.version },
-    update: { $set: set, $push: push },
+    update: { $set: set, $push: push, ...(due === 0 && before.due !== 0 ? { $unset: { due: 1 } } : {}) },
   }
 }
 

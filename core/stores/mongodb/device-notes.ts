@@ -13,12 +13,15 @@ export interface KeptNotes {
   readonly offlineAt: number
   /** Events of earlier changes are in the document. */
   readonly waiting: boolean
+  /** When somebody looks whether time does something to it; 0: never. See due.ts. */
+  readonly due: number
 }
 
 export class DeviceNotes {
   receipts: number[]
   offlineAt: number
   readonly waiting: boolean
+  due: number
   /** Of the present change, in order. */
   readonly told: NewEvent[] = []
   readonly #device: string
@@ -28,6 +31,7 @@ export class DeviceNotes {
     this.receipts = [...kept.receipts]
     this.offlineAt = kept.offlineAt
     this.waiting = kept.waiting
+    this.due = kept.due
   }
 
   /** The receipts up to `seq`, which leave. */

@@ -311,6 +311,12 @@ export class DeviceState {
     this.changed = true
   }
 
+  /** Its node is dead: what that had put on the wire, nobody knows. */
+  endClaim(now: number): void {
+    this.fields.maybeSent = this.fields.head
+    this.release(now)
+  }
+
   release(now: number): void {
     const { fields } = this
     fields.claim = null

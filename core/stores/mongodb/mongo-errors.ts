@@ -34,6 +34,9 @@ export function writeErrorsOf(error: unknown): ReadonlyArray<{ readonly index: n
   return errors.map(({ index, code }) => ({ index, code }))
 }
 
+/** It is the database's, or the way there: what works in the background tries again. */
+export const isAway = (error: unknown): boolean => error instanceof PostriderError || error instanceof MongoError
+
 /** It failed before anything was sent. */
 function isNotSent(error: unknown): boolean {
   if (error instanceof MongoServerSelectionError || error instanceof MongoCompatibilityError) return true

@@ -28,15 +28,16 @@ import type { Logger } from '../../log.js'
 import { randomId } from '../../random-id.js'
 import { CallGate } from '../call-gate.js'
 import type { MongoConnection } from './connection.js'
-import { DeviceCommit, type FaultPoint } from './device-commit.js'
+import type { ClaimNodes } from './claim-nodes.js'
+import type { ChangeOptions, DeviceChanges } from './device-changes.js'
 import { readDevice, WITHOUT_BODIES_AND_DEDUP } from './device-document.js'
 import type { EventRelay } from './event-relay.js'
 import { DeviceLooks, type LookKind } from './device-looks.js'
 import { DeviceReader, type Look } from './device-reader.js'
 import type { DeviceState } from './device-state.js'
-import { type DeviceChange, DeviceSteps } from './device-steps.js'
+import type { DeviceChange } from './device-steps.js'
 import { fieldsOf } from './fields.js'
-import { explainFailure, explainUnanswered } from './mongo-errors.js'
+import { explainFailure, explainUnanswered, messageOf } from './mongo-errors.js'
 import { infoOf, oldestAt, stateOf } from './views.js'
 import {
   ack,
@@ -53,39 +54,26 @@ import {
 
 export interface MailboxContext {
   readonly connection: MongoConnection
+  readonly changes: DeviceChanges
+  readonly nodes: Pick<ClaimNodes, 'know'>
+  readonly relay: Pick<EventRelay, 'bring'>
   readonly limits: MailboxLimits
-  readonly log: Logger
   readonly counters: MongoCounters
-  readonly relay: Pick<EventRelay, 'wake' | 'bring'>
-  /** For tests. */
-  readonly fault?: (point: FaultPoint) => Promise<void>
+  readonly log: Logger
 }
 
 /** How often a purge may find that the device changed under it. */
 const PURGE_TRIES = 100
-/** What a change without messages counts as. */
-const CHANGE_BYTES = 256
 
 export class MongoMailbox implements Mailbox {
   readonly #context: MailboxContext
-  readonly #steps: DeviceSteps
   readonly #looks: DeviceLooks
   readonly #reader: DeviceReader
   readonly #gate = new CallGate()
 
   constructor(context: MailboxContext) {
     this.#context = context
-    const commit = new DeviceCommit({
-      ...context,
-      outcomes: context.counters.outcomes,
-      onTold: () => context.relay.wake(),
-    })
     this.#looks = new DeviceLooks(context.connection.collections.devices)
-    this.#steps = new DeviceSteps(
-      (work) => commit.run(work),
-      () => performance.now(),
-      () => context.counters.conflicts++,
-    )
     this.#reader = new DeviceReader({
       collections: context.connection.collections,
       log: context.log,
@@ -99,15 +87,8 @@ export class MongoMailbox implements Mailbox {
     return this.#context.connection.generation
   }
 
-  #change<T>(
-    device: string,
-    apply: DeviceChange<T>['apply'],
-    options: { readonly creates?: boolean; readonly messages?: readonly PreparedMessage[] } = {},
-  ): Promise<T> {
-    const { creates = false, messages = [] } = options
-    let bytes = CHANGE_BYTES
-    for (const { size } of messages) bytes += size
-    return this.#steps.change(device, { apply, creates, messages, bytes })
+  #change<T>(device: string, apply: DeviceChange<T>['apply'], options?: ChangeOptions): Promise<T> {
+    return this.#context.changes.change(device, apply, options)
   }
 
   get #moment(): Moment {
@@ -179,16 +160,17 @@ export class MongoMailbox implements Mailbox {
   }
 
   claim(device: string, wanted: Claim, options: { readonly force: boolean }): Promise<ClaimGranted | ClaimHeld> {
-    return this.#gate.run(() =>
-      this.#change(
+    return this.#gate.run(async () => {
+      await this.#context.nodes.know(wanted.node)
+      return this.#change(
         device,
         (state, moment) => {
           if (state === null) throw new TypeError('a claim makes the device')
           return claim(state, wanted, options.force, moment)
         },
         { creates: true },
-      ),
-    )
+      )
+    })
   }
 
   release(device: string, claimId: string): Promise<boolean> {
@@ -289,6 +271,7 @@ export class MongoMailbox implements Mailbox {
           const look = await this.#look(device, 'record')
           if (look === null) return null
           const { state } = look
+          if (state.notes.told.length > 0) this.#write(device)
           const { claim: owner, head, pending } = state.fields
           return {
             claim: owner,
@@ -302,6 +285,13 @@ export class MongoMailbox implements Mailbox {
           }
         }),
       ),
+    )
+  }
+
+  /** What time has done to a device that is connected is told when its node looks, not with its next change only. */
+  #write(device: string): void {
+    this.#change(device, () => undefined).catch((error: unknown) =>
+      this.#context.log.debug({ reason: messageOf(error) }, 'due_sweep_failed'),
     )
   }
 

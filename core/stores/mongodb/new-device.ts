@@ -30,6 +30,6 @@ export function newDevice(now: number, epoch: string, generation: string): Devic
     chunks: [],
     tail: [],
     dedups: [],
-    notes: { receipts: [], offlineAt: 0, waiting: false },
+    notes: { receipts: [], offlineAt: 0, waiting: false, due: 0 },
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.js'
+import { type Clock, systemClock } from '../../clock.js'
 import { StartupError } from '../../errors.js'
 import { isMongoLocation, MONGO_URL_RULE } from '../../config/mongo-location.js'
 import type { Logger } from '../../log.js'
@@ -10,8 +10,12 @@ import type { WebhookStore } from '../../ports/webhook-store.js'
 import type { Mailbox, MailboxLimits } from '../../ports/mailbox.js'
 import type { SessionStore } from '../../ports/session-store.js'
 import { DEFAULT_UPLINK_LIMITS, type Uplink, type UplinkLimits } from '../../ports/uplink.js'
+import { CLAIM_LEASE_MS, ClaimNodes } from './claim-nodes.js'
+import { ClaimsSweep } from './claims-sweep.js'
 import { MongoConnection } from './connection.js'
+import { DeviceChanges } from './device-changes.js'
 import type { FaultPoint } from './device-commit.js'
+import { DueSweep } from './due-sweep.js'
 import { MongoEvents } from './mongo-events.js'
 import { MONGO_PARKED_MAX_BYTES, MongoWebhooks } from './mongo-webhooks.js'
 import { type LeaseOptions, StoreLease } from './lease.js'
@@ -27,6 +31,8 @@ export interface MongoStoreOptions {
   readonly limits: MailboxLimits
   readonly uplinkLimits?: Partial<UplinkLimits>
   readonly eventLimits?: Partial<EventLimits>
+  /** How long a process keeps its claims without a sign of life; a quarter of it is how often time is let pass for devices that nobody uses. Default 20,000. */
+  readonly claimLeaseMs?: number
   /** Refuse a server that is in no replica set. */
   readonly needsReplicaSet?: boolean
   /** The store's time, for tests; default: the server's, which all nodes share. */
@@ -88,15 +94,26 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<MongoS
   const events = new MongoEvents(eventLimits, { connection, log, ...faulty })
   const { relay } = events
   const webhooks = new MongoWebhooks(connection)
-  const mailbox = new MongoMailbox({ connection, limits, log, counters, relay, ...faulty })
+  const { collections } = connection
+  const leaseMs = options.claimLeaseMs ?? CLAIM_LEASE_MS
+  const monotonic = (): number => systemClock.monotonic()
+  const nodes = new ClaimNodes({ nodes: collections.nodes, log, monotonic, leaseMs })
+  const changes = new DeviceChanges({ connection, limits, log, counters, relay, ...faulty })
+  const now = (): number => connection.now()
+  const sweeps = { collections, nodes, changes, limits, counters, log, now }
+  const claims = new ClaimsSweep({ ...sweeps, intervalMs: leaseMs / 10 })
+  const due = new DueSweep({ ...sweeps, intervalMs: leaseMs / 4 })
+  const mailbox = new MongoMailbox({ connection, changes, nodes, relay, limits, counters, log })
   const credentials = new MongoCredentials(connection)
   const sessions = new MongoSessions(connection)
   let closing: Promise<void> | null = null
   const close = async (): Promise<void> => {
+    await Promise.all([claims.close(), due.close()])
     // What it told is brought to the log as far as that is possible; the rest by the next one.
     await mailbox.close()
     await relay.bring().catch(() => undefined)
     await Promise.all([credentials.close(), uplink.close(), sessions.close(), events.close(), webhooks.close()])
+    await nodes.close()
     await lease?.release()
     await connection.close()
   }

@@ -61,8 +61,8 @@ export function mongoFactory(
       generation: true,
       formatVersion: true,
       claimsKept: true,
-      claimsEnded: 'the driver does not look for claims of dead processes',
-      looksByItself: 'the driver does not look after devices that nobody uses',
+      claimsEnded: true,
+      looksByItself: true,
     },
     async open(_t: Test, options: StoreOptions): Promise<EventStoreHandle> {
       const databases = await start()
@@ -75,9 +75,11 @@ export function mongoFactory(
           ...(options.eventLimits === undefined ? {} : { eventLimits: options.eventLimits }),
           log: createLogger({ level: 'silent' }),
           ...(options.clock === undefined ? {} : { clock: options.clock }),
+          ...(options.claimLeaseMs === undefined ? {} : { claimLeaseMs: options.claimLeaseMs }),
           ...more,
         })
       let store = await openStore()
+      const others: MongoStore[] = []
       let closed = false
       return {
         get mailbox() {
@@ -98,6 +100,11 @@ export function mongoFactory(
         get sessions() {
           return store.sessions
         },
+        async another() {
+          const another = await openStore()
+          others.push(another)
+          return { mailbox: another.mailbox, kill: () => another.connection.close() }
+        },
         async reopen() {
           await store.close()
           store = await openStore()
@@ -112,7 +119,7 @@ export function mongoFactory(
           await store.close()
         },
         async close() {
-          await store.close()
+          await Promise.all([store, ...others].map((open) => open.close()))
           if (closed) return
           closed = true
           await databases.giveBack(name)

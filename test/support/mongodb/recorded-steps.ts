@@ -10,6 +10,7 @@ import {
   readDevice,
 } from '../../../core/stores/mongodb/device-document.js'
 import { DeviceState } from '../../../core/stores/mongodb/device-state.js'
+import { dueTime } from '../../../core/stores/mongodb/due.js'
 import { leavingDedups, planChunks, tailIsLong } from '../../../core/stores/mongodb/spill.js'
 import {
   ack,
@@ -79,6 +80,19 @@ export const STEPS: Readonly<Record<string, Step>> = {
   'all is acknowledged': {
     at: 71,
     change: (state, moment) => ack(state, { device: 'device-1', position: { epoch: 'epoch-6', seq: 83 } }, moment),
+  },
+  'another one, with a receipt': {
+    at: 72,
+    change: (state, moment) =>
+      append(state, prepare(message('device-1', { payload: 'late', ttl: 30, receipt: true })), moment),
+  },
+  'its node is dead': { at: 73, change: (state, moment) => state.endClaim(moment.now) },
+  'what waited has expired, and nobody looks for more': {
+    at: 103,
+    change: (state, moment) => {
+      state.notes.due = dueTime(state, moment.limits)
+      state.changed = true
+    },
   },
 }
 

@@ -2,11 +2,13 @@
 // on PATH: ephemeral ports on loopback, temporary folders, ended by their pids.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MongoClient } from 'mongodb'
+import { type Db, MongoClient } from 'mongodb'
+import type { Test } from 'tap'
 import { freePort } from '../redis/server.js'
 
 export const MONGOD = process.env['MONGOD_BIN'] ?? 'mongod'
@@ -49,6 +51,18 @@ export async function startMongo(): Promise<MongoServer> {
   if (GIVEN === undefined) return startReplicaSet(1)
   const admin = await new MongoClient(withDatabase(GIVEN, 'admin')).connect()
   return { url: (name) => withDatabase(GIVEN, name), admin, stop: () => admin.close() }
+}
+
+/** An empty database on a server; both end with the test. */
+export async function databaseOf(t: Test): Promise<{ readonly url: string; readonly db: Db }> {
+  const server = await startMongo()
+  const name = `postrider_test_${randomBytes(4).toString('hex')}`
+  const db = server.admin.db(name)
+  t.teardown(async () => {
+    await db.dropDatabase()
+    await server.stop()
+  })
+  return { url: server.url(name), db }
 }
 
 /** A server process of a replica set. */
