@@ -5,6 +5,8 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 
 const { POSTRIDER_TEST_COMMAND: command, POSTRIDER_URL: url, POSTRIDER_MQTT_URL: mqttUrl } = process.env
+// A comma list while keys are changed, as the Secret has it: the first is the newest.
+const apiKey = (process.env.POSTRIDER_API_KEY ?? '').split(',')[0].trim()
 const device = `helm-test-${randomUUID()}`
 const payload = `hello ${device}`
 const PATIENCE_MS = 60_000
@@ -28,7 +30,7 @@ function postrider(...args) {
 async function call(method) {
   const response = await fetch(`${url}/v1/devices/${device}`, {
     method,
-    headers: { authorization: `Bearer ${process.env.POSTRIDER_API_KEY}` },
+    headers: { authorization: `Bearer ${apiKey}` },
     signal: AbortSignal.timeout(10_000),
   })
   if (!response.ok) throw new Error(`${method} of the device: ${response.status} ${await response.text()}`)

@@ -5,7 +5,7 @@ import { type OptionTable, settingName } from '../../core/config/option.js'
 
 /** Settings that follow from other values of the chart: the schema lets them through, so that templates/_checks.tpl can say which. */
 const DECIDED_BY_THE_CHART =
-  /^(?:role|host|log-level|store|bus|redis-.*|durability|auth|token-.*|tls-.*|proxy-protocol|trust-proxy|connections-max|workers|drain-.*|(?:mqtt|ws|http|mqtts|wss|https)-port|admin-.*)$/
+  /^(?:role|host|log-level|otel-.*|store|bus|redis-.*|durability|auth|token-.*|tls-.*|proxy-protocol|trust-proxy|connections-max|workers|drain-.*|(?:mqtt|ws|http|mqtts|wss|https)-port|admin-.*)$/
 
 const SIZE = '[1-9][0-9]*(B|KiB|MiB|GiB)?'
 const RATE = '[1-9][0-9]*/(s|min)'

@@ -64,6 +64,7 @@ Combinations that a schema cannot refuse in words. Everything that is wrong is t
   (list "^proxy-protocol$" "proxyProtocol")
   (list "^trust-proxy$" "trustProxy")
   (list "^log-level$" "logLevel")
+  (list "^otel-.*$" "tracing")
   (list "^host$" "listenAddress")
   (list "^connections-max$" "broker.connectionsMax (single.connectionsMax with a file store)")
   (list "^drain-.*$" "broker.drain, api.drain (single.drain with a file store)")
@@ -113,12 +114,45 @@ Combinations that a schema cannot refuse in words. Everything that is wrong is t
 {{- if and $v.ingress.ws (not $listeners.ws.on) -}}{{- $wrong = append $wrong "ingress.ws leads to the listener ws, which is off: set listeners.ws (the Ingress ends TLS), or ingress.ws to false" -}}{{- end -}}
 {{- if and $v.ingress.ws $v.proxyProtocol -}}{{- $wrong = append $wrong "ingress.ws: an Ingress speaks HTTP, and with proxyProtocol the listener ws takes only connections with a PROXY header: set one of the two to false" -}}{{- end -}}
 {{- end -}}
+{{- if and $v.gateway.mqtt.enabled (not $v.gateway.enabled) -}}
+{{- $wrong = append $wrong "gateway.mqtt.enabled, but gateway.enabled is not: set it too (and gateway.api and gateway.ws to false, if MQTT alone is wanted)" -}}
+{{- end -}}
 {{- if $v.gateway.enabled -}}
+{{- if not (or $v.gateway.api $v.gateway.ws $v.gateway.mqtt.enabled) -}}{{- $wrong = append $wrong "gateway.enabled, but it leads nowhere: set gateway.api, gateway.ws or gateway.mqtt.enabled" -}}{{- end -}}
 {{- if not $v.gateway.parentRefs -}}{{- $wrong = append $wrong "gateway.enabled: name the Gateway in gateway.parentRefs" -}}{{- end -}}
 {{- if and $v.gateway.api (not $listeners.http.on) -}}{{- $wrong = append $wrong "gateway.api leads to the listener http, which is off: set listeners.http" -}}{{- end -}}
 {{- if and $v.gateway.ws (not $listeners.ws.on) -}}{{- $wrong = append $wrong "gateway.ws leads to the listener ws, which is off: set listeners.ws (the Gateway ends TLS), or gateway.ws to false" -}}{{- end -}}
-{{- if and $v.gateway.mqtt.enabled (not $listeners.mqtt.on) -}}{{- $wrong = append $wrong "gateway.mqtt leads to the listener mqtt, which is off: set listeners.mqtt (the Gateway ends TLS), or gateway.mqtt.enabled to false" -}}{{- end -}}
+{{- if $v.gateway.mqtt.enabled -}}
+{{- $leads := include "postrider.gatewayListener" . -}}
+{{- if not (index $listeners $leads).on -}}{{- $wrong = append $wrong (printf "gateway.mqtt leads to the listener %s, which is off: set listeners.%s, gateway.mqtt.listener to the other one (mqtt: the Gateway ends TLS, mqtts: it passes TLS through), or gateway.mqtt.enabled to false" $leads $leads) -}}{{- end -}}
+{{- if and (eq $v.gateway.mqtt.kind "TLSRoute") (not (or $v.gateway.mqtt.hostnames $v.gateway.hostnames)) -}}{{- $wrong = append $wrong "gateway.mqtt.kind is TLSRoute, which goes by the name that a client asks for: name them in gateway.mqtt.hostnames" -}}{{- end -}}
+{{- end -}}
 {{- if and $v.gateway.ws $v.proxyProtocol -}}{{- $wrong = append $wrong "gateway.ws: with proxyProtocol the listener ws takes only connections with a PROXY header: set one of the two to false" -}}{{- end -}}
+{{- end -}}
+{{- if and $v.tls.enabled (kindIs "invalid" $v.listeners.http) (ne $v.service.api.type "ClusterIP") -}}
+{{- $wrong = append $wrong (printf "service.api.type is %s, and its listener http, which has no TLS, would be reached from outside, too: set listeners.http to false, or to true if that is meant" $v.service.api.type) -}}
+{{- end -}}
+{{- $byAddress := list -}}
+{{- range list "connections-per-address" "connect-rate-per-address" "publish-rate-per-address" "request-rate-per-address" -}}
+{{- if ne (toString (index $v.config . | default "off")) "off" -}}{{- $byAddress = append $byAddress (printf "config.%s" .) -}}{{- end -}}
+{{- end -}}
+{{- if and $byAddress (or $v.ingress.enabled $v.gateway.enabled) (not $v.trustProxy) -}}
+{{- $wrong = append $wrong (printf "%s: behind an Ingress or a Gateway every client has its address, and all would share one limit: name its addresses in trustProxy" (join ", " $byAddress)) -}}
+{{- end -}}
+{{- if $v.tracing.endpoint -}}
+{{- else if or $v.tracing.headers.existingSecret.name (gt (float64 $v.tracing.ratio) 0.0) -}}
+{{- $wrong = append $wrong "tracing: a ratio or headers are given, but nobody would get the traces: set tracing.endpoint" -}}
+{{- end -}}
+{{- if and (hasSuffix "DualStack" $v.service.ipFamilyPolicy) (ne $v.listenAddress "::") -}}
+{{- $wrong = append $wrong (printf "service.ipFamilyPolicy is %s, but the pods listen on IPv4 alone: set listenAddress to '::'" $v.service.ipFamilyPolicy) -}}
+{{- end -}}
+{{- if and $v.api.autoscaling.enabled (not (dig "requests" "cpu" "" ($v.api.resources | default dict))) -}}
+{{- $wrong = append $wrong "api.autoscaling goes by the CPU that pods request: set api.resources.requests.cpu" -}}
+{{- end -}}
+{{- range $where, $labels := dict "commonLabels" $v.commonLabels "single.pod.labels" $v.single.pod.labels "broker.pod.labels" $v.broker.pod.labels "api.pod.labels" $v.api.pod.labels -}}
+{{- range $key, $_ := $labels -}}
+{{- if or (hasPrefix "app.kubernetes.io/" $key) (eq $key "helm.sh/chart") -}}{{- $wrong = append $wrong (printf "%s.%s is set by the chart, which finds its own by it: take another key" $where $key) -}}{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.proxyProtocol (not $v.trustProxy) -}}
 {{- $wrong = append $wrong "proxyProtocol: name the load balancers that are believed in trustProxy, or everybody could claim any address" -}}

@@ -19,7 +19,8 @@ every user of a machine can see; what is secret comes by reference.
 -}}
 {{- range $key, $value := $v.config -}}
 {{- $text := ternary (join "," $value) (toString $value) (kindIs "slice" $value) -}}
-{{- if kindIs "float64" $value -}}{{- $text = printf "%v" (int64 $value) -}}{{- end -}}
+{{- /* A whole number of a file of values is a float here, and would be written as 1e+06. */ -}}
+{{- if and (kindIs "float64" $value) (eq $value (floor $value)) -}}{{- $text = printf "%v" (int64 $value) -}}{{- end -}}
 {{- $_ := set $env ($key | upper | replace "-" "_") $text -}}
 {{- end -}}
 {{- range $name, $listener := include "postrider.listeners" .root | fromJson -}}
@@ -36,6 +37,10 @@ every user of a machine can see; what is secret comes by reference.
 {{- with $v.auth.jwks.url -}}{{- $_ := set $env "TOKEN_JWKS" . -}}{{- end -}}
 {{- with $v.auth.jwks.issuer -}}{{- $_ := set $env "TOKEN_ISSUER" . -}}{{- end -}}
 {{- with $v.auth.jwks.audience -}}{{- $_ := set $env "TOKEN_AUDIENCE" . -}}{{- end -}}
+{{- with $v.tracing.endpoint -}}
+{{- $_ := set $env "OTEL_ENDPOINT" . -}}
+{{- $_ := set $env "OTEL_RATIO" (regexReplaceAll "[.]?0+$" (printf "%.9f" (float64 $v.tracing.ratio)) "") -}}
+{{- end -}}
 {{- if include "postrider.speaksTls" . -}}
 {{- $_ := set $env "TLS_CERT" "/etc/postrider/tls/tls.crt" -}}
 {{- $_ := set $env "TLS_KEY" "/etc/postrider/tls/tls.key" -}}
@@ -47,6 +52,9 @@ every user of a machine can see; what is secret comes by reference.
 {{- $_ := set $env "API_KEY_FILE" "/etc/postrider/secrets/api-key" -}}
 {{- $_ := set $env "TOKEN_SECRET_FILE" "/etc/postrider/secrets/token-secret" -}}
 {{- $references := list -}}
+{{- with $v.tracing.headers.existingSecret -}}
+{{- if .name -}}{{- $references = append $references (dict "name" "OTEL_HEADERS" "secret" .name "key" .key) -}}{{- end -}}
+{{- end -}}
 {{- if eq $v.store.type "file" -}}
 {{- $_ := set $env "STORE" "file:/var/lib/postrider/data" -}}
 {{- $_ := set $env "DURABILITY" $v.store.file.durability -}}

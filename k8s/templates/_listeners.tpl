@@ -1,6 +1,6 @@
 {{/*
 The listeners, as JSON: name → {port, on, component, app}. `port` is the container's, `app` the protocol that meshes and load
-balancers may be told. The ports inside a pod never change; those outside are the Services'.
+balancers may be told: names that IANA has, or Kubernetes. The ports inside a pod never change; those outside are the Services'.
 */}}
 {{- define "postrider.listeners" -}}
 {{- $v := .Values -}}
@@ -17,7 +17,7 @@ balancers may be told. The ports inside a pod never change; those outside are th
 -}}
 {{- dict
   "mqtt" (dict "port" 1883 "on" $on.mqtt "component" $device "app" "mqtt")
-  "mqtts" (dict "port" 8883 "on" $on.mqtts "component" $device "app" "mqtts")
+  "mqtts" (dict "port" 8883 "on" $on.mqtts "component" $device "app" "secure-mqtt")
   "ws" (dict "port" 8083 "on" $on.ws "component" $device "app" "kubernetes.io/ws")
   "wss" (dict "port" 8084 "on" $on.wss "component" $device "app" "kubernetes.io/wss")
   "http" (dict "port" 8080 "on" $on.http "component" $api "app" "http")

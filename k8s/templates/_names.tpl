@@ -33,6 +33,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* Of pods: what a new version of the chart alone does not change. Else it would replace every pod, and send every device away. */}}
+{{- define "postrider.podLabels" -}}
+{{ include "postrider.selector" . }}
+app.kubernetes.io/part-of: postrider
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* Takes (dict "image" values "tag" preset). */}}
 {{- define "postrider.image" -}}
 {{- if .image.digest -}}

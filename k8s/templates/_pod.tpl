@@ -49,6 +49,10 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- include "postrider.selector" . | nindent 8 }}
+    {{- if ne .component "single" }}
+    # During an update the pods that go do not count, so that those that stay are spread.
+    matchLabelKeys: [pod-template-hash]
+    {{- end }}
   {{- end }}
 {{- with $pod.nodeSelector }}
 nodeSelector:
@@ -71,7 +75,7 @@ priorityClassName: {{ . }}
 {{- $clientCa := and $tls $v.tls.clientCa.existingSecret (ne .component "api") -}}
 metadata:
   labels:
-    {{- include "postrider.labels" . | nindent 4 }}
+    {{- include "postrider.podLabels" . | nindent 4 }}
     {{- with $own.pod.labels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

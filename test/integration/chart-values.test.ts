@@ -133,6 +133,66 @@ const WRONG: ReadonlyArray<readonly [what: string, values: object, message: RegE
     /ingress\.ws leads to the listener ws, which is off/,
   ],
   ['routes for no Gateway', { gateway: { enabled: true } }, /name the Gateway in gateway\.parentRefs/],
+  [
+    'a Gateway that leads nowhere',
+    { gateway: { enabled: true, parentRefs: [{ name: 'a' }], api: false, ws: false } },
+    /it leads nowhere: set gateway\.api, gateway\.ws or gateway\.mqtt\.enabled/,
+  ],
+  [
+    'MQTT by a Gateway that is off',
+    { gateway: { mqtt: { enabled: true } } },
+    /but gateway\.enabled is not: set it too/,
+  ],
+  [
+    'MQTT by a Gateway to a listener that is off',
+    { gateway: { enabled: true, parentRefs: [{ name: 'a' }], mqtt: { enabled: true, listener: 'mqtts' } } },
+    /leads to the listener mqtts, which is off: set listeners\.mqtts, gateway\.mqtt\.listener to the other one/,
+  ],
+  [
+    'a TLSRoute without a name',
+    { gateway: { enabled: true, parentRefs: [{ name: 'a' }], mqtt: { enabled: true, kind: 'TLSRoute' } } },
+    /name them in gateway\.mqtt\.hostnames/,
+  ],
+  [
+    'one limit for all who come through an Ingress',
+    { ingress: { enabled: true }, config: { 'connections-per-address': 100 } },
+    /config\.connections-per-address: behind an Ingress .* name its addresses in trustProxy/,
+  ],
+  [
+    'REST without TLS to the outside, beside REST with it',
+    { tls: { enabled: true, existingSecret: 'a' }, service: { api: { type: 'LoadBalancer' } } },
+    /listener http, which has no TLS, would be reached from outside, too: set listeners\.http to false, or to true/,
+  ],
+  ['traces that nobody gets', { tracing: { ratio: 0.5 } }, /set tracing\.endpoint/],
+  ['headers for nobody', { tracing: { headers: { existingSecret: { name: 'a' } } } }, /set tracing\.endpoint/],
+  [
+    'a password for the receiver of traces in its URL',
+    { tracing: { endpoint: 'https://a:b@c' } },
+    /at '\/tracing\/endpoint'/,
+  ],
+  [
+    'traces as a setting of the server',
+    { config: { 'otel-ratio': 0.1 } },
+    /config\.otel-ratio is said elsewhere: use tracing/,
+  ],
+  [
+    'two kinds of addresses, and pods that have one',
+    { service: { ipFamilyPolicy: 'RequireDualStack' } },
+    /the pods listen on IPv4 alone: set listenAddress to '::'/,
+  ],
+  [
+    'an autoscaler by a CPU that nobody requests',
+    { store: REDIS, api: { autoscaling: { enabled: true }, resources: { requests: { cpu: null } } } },
+    /set api\.resources\.requests\.cpu/,
+  ],
+  [
+    'a label by which the chart finds its own',
+    {
+      broker: { pod: { labels: { 'app.kubernetes.io/component': 'x' } } },
+      commonLabels: { 'app.kubernetes.io/name': 'x' },
+    },
+    /broker\.pod\.labels\.app\.kubernetes\.io\/component is set by the chart[^]*commonLabels\.app\.kubernetes\.io\/name is set by the chart/,
+  ],
   ['PROXY headers of everybody', { proxyProtocol: true }, /trustProxy, or everybody could claim any address/],
   [
     'every node scraped twice',

@@ -26,6 +26,10 @@ export interface RenderOptions {
   readonly files?: readonly string[]
   readonly values?: object
   readonly release?: string
+  /** Another one than the repository's. */
+  readonly chart?: string
+  /** What the cluster says that it has, such as `v1/Secret`. */
+  readonly apiVersions?: readonly string[]
 }
 
 export interface Run {
@@ -56,8 +60,9 @@ export function valueFlags({ files = [], values = {} }: RenderOptions): readonly
 }
 
 export function tryRender(options: RenderOptions = {}): Promise<Run> {
-  const { release = 'postrider' } = options
-  return runTool(HELM.command, ['template', release, CHART, '--namespace', 'push', ...valueFlags(options)])
+  const { release = 'postrider', chart = CHART, apiVersions = [] } = options
+  const has = apiVersions.flatMap((each) => ['--api-versions', each])
+  return runTool(HELM.command, ['template', release, chart, '--namespace', 'push', ...has, ...valueFlags(options)])
 }
 
 export function manifestsIn(text: string): readonly Manifest[] {

@@ -61,10 +61,23 @@ const SWITCHES: Readonly<Record<string, Values>> = {
       mqtt: { enabled: true },
     },
   },
+  'Gateway that passes TLS through, by name': {
+    tls: SECRET_TLS,
+    gateway: {
+      enabled: true,
+      parentRefs: [{ name: 'public', sectionName: 'tls' }],
+      ws: false,
+      mqtt: { enabled: true, kind: 'TLSRoute', hostnames: ['mqtt.example.com'] },
+    },
+  },
+  'Gateway of before 1.6': {
+    listeners: PLAIN,
+    gateway: { enabled: true, parentRefs: [{ name: 'public' }], mqtt: { enabled: true, apiVersion: 'v1alpha2' } },
+  },
   'pods monitored': {
     metrics: {
       podMonitor: { enabled: true, labels: LABELS },
-      rules: { enabled: true, labels: LABELS },
+      rules: { enabled: true, labels: LABELS, runbooks: 'https://git.example.com/postrider/docs/runbooks' },
       dashboards: { enabled: true, annotations: { folder: 'push' } },
     },
   },
@@ -77,7 +90,13 @@ const SWITCHES: Readonly<Record<string, Values>> = {
     },
   },
   'node ports': {
-    service: { mqtt: { type: 'NodePort' }, api: { type: 'NodePort', externalTrafficPolicy: 'Cluster' } },
+    listeners: { http: true },
+    service: {
+      ipFamilyPolicy: 'PreferDualStack',
+      mqtt: { type: 'NodePort' },
+      api: { type: 'NodePort', externalTrafficPolicy: 'Cluster' },
+    },
+    listenAddress: '::',
   },
   'no NetworkPolicy, no account': { networkPolicy: { enabled: false }, serviceAccount: { create: false } },
   'narrow NetworkPolicies': {
@@ -90,6 +109,14 @@ const SWITCHES: Readonly<Record<string, Values>> = {
     },
     auth: { jwks: { url: 'https://id.example.com:8443/keys', issuer: 'id', audience: 'push' } },
   },
+  traces: {
+    tracing: {
+      endpoint: 'https://otel.example.com',
+      ratio: 0.01,
+      headers: { existingSecret: { name: 'otel', key: 'headers' } },
+    },
+  },
+  webhooks: { networkPolicy: { webhooks: { ports: [443, 8443] } } },
   names: { nameOverride: 'post', fullnameOverride: 'push-of-the-shop', commonLabels: { team: 'push' } },
   'settings of the server': {
     config: {
