@@ -6,6 +6,7 @@ import { bodiesOf } from './device-document.js'
 import { type Chunk, type DeviceState, lastOf } from './device-state.js'
 import { fieldsOf, listOf } from './fields.js'
 import { readMessage } from './message-document.js'
+import { inOneAnswer } from './one-answer.js'
 
 export type Fetched =
   | { readonly kind: 'messages'; readonly messages: ReadonlyMap<number, StoredMessage> }
@@ -36,7 +37,9 @@ export async function fetchBodies(
     }
   }
   if (wanted.size > 0) {
-    const found = await collections.messages.find({ _id: { $in: [...wanted.keys()] } }).toArray()
+    const found = await collections.messages
+      .find({ _id: { $in: [...wanted.keys()] } }, inOneAnswer(wanted.size))
+      .toArray()
     const byId = new Map(found.map((each): [string, unknown] => [each._id, each]))
     const asked = new Set(seqs)
     for (const chunk of wanted.values()) {

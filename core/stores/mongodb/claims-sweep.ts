@@ -10,6 +10,7 @@ import type { Collections } from './collections.js'
 import type { DeviceChanges } from './device-changes.js'
 import { isAway, messageOf } from './mongo-errors.js'
 import type { ProcessSign } from './node-watch.js'
+import { inOneAnswer } from './one-answer.js'
 
 /** Ids that are asked for at a time. */
 const PAGE = 2_000
@@ -73,7 +74,7 @@ export class ClaimsSweep {
     let failed = 0
     for (let after = ''; ;) {
       const found = await collections.devices
-        .find(claimsOf(node, after), { projection: { _id: 1 } })
+        .find(claimsOf(node, after), { projection: { _id: 1 }, ...inOneAnswer(PAGE) })
         .sort({ _id: 1 })
         .limit(PAGE)
         .toArray()

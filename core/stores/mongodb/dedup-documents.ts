@@ -5,6 +5,7 @@ import type { Keyed } from './collections.js'
 import { dedupDocument, dedupKey, readDedupDocument } from './dedup-document.js'
 import type { DedupEntry } from './device-state.js'
 import { DUPLICATE_KEY, writeErrorsOf } from './mongo-errors.js'
+import { inOneAnswer } from './one-answer.js'
 
 export interface Asked {
   readonly life: string
@@ -30,7 +31,7 @@ export class DedupDocuments {
     if (asked.length === 0) return result
     const keys = asked.map(({ life, idHash }) => dedupKey(life, idHash))
     const byKey = new Map(asked.map((each, i) => [keys[i]?.toString('hex') ?? '', each]))
-    const found = await this.#collection.find({ _id: { $in: keys } }).toArray()
+    const found = await this.#collection.find({ _id: { $in: keys } }, inOneAnswer(keys.length)).toArray()
     for (const document of found) {
       const each = byKey.get(Buffer.from(document._id).toString('hex'))
       if (each === undefined) continue

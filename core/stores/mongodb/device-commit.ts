@@ -26,6 +26,7 @@ import { type DedupEntry, DeviceState } from './device-state.js'
 import type { DeviceWork, WorkOutcome } from './device-steps.js'
 import { fieldsOf, numberOf, textOf } from './fields.js'
 import { explainFailure, explainUnanswered, messageOf, writeErrorsOf } from './mongo-errors.js'
+import { inOneAnswer } from './one-answer.js'
 import { whatBecame } from './settle.js'
 import { type ChunkDocument, leavingDedups, planChunks, tailIsLong } from './spill.js'
 import { age, idsToLookUp, isIdle, type Moment } from './transitions.js'
@@ -85,7 +86,9 @@ export class DeviceCommit {
   async #read(slots: readonly Slot[]): Promise<void> {
     const { devices } = this.#context.connection.collections
     const ids = slots.map(({ work }) => work.device)
-    const found = await devices.find({ _id: { $in: ids } }, { projection: WITHOUT_BODIES }).toArray()
+    const found = await devices
+      .find({ _id: { $in: ids } }, { projection: WITHOUT_BODIES, ...inOneAnswer(ids.length) })
+      .toArray()
     const byId = new Map(found.map((document): [string, unknown] => [document._id, document]))
     for (const slot of slots) {
       const document = byId.get(slot.work.device)
@@ -199,7 +202,9 @@ export class DeviceCommit {
     if (stored.length === 0) return result
     const { devices } = this.#context.connection.collections
     const ids = stored.map(({ work }) => work.device)
-    const found = await devices.find({ _id: { $in: ids } }, { projection: { t: 1, n: 1, v: 1 } }).toArray()
+    const found = await devices
+      .find({ _id: { $in: ids } }, { projection: { t: 1, n: 1, v: 1 }, ...inOneAnswer(ids.length) })
+      .toArray()
     for (const document of found) {
       const slot = stored.find(({ work }) => work.device === document._id)
       const fields = fieldsOf(document)
@@ -251,7 +256,9 @@ export class DeviceCommit {
     const { devices } = this.#context.connection.collections
     const ids = slots.map(({ work }) => work.device)
     try {
-      const found = await devices.find({ _id: { $in: ids } }, { projection: { n: 1, v: 1, ops: 1 } }).toArray()
+      const found = await devices
+        .find({ _id: { $in: ids } }, { projection: { n: 1, v: 1, ops: 1 }, ...inOneAnswer(ids.length) })
+        .toArray()
       const byId = new Map(found.map((document): [string, unknown] => [document._id, document]))
       const unknown = new OutcomeUnknown('MongoDB did not say what became of a change', { cause: failure })
       const done: Slot[] = []

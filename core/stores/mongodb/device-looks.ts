@@ -6,6 +6,7 @@ import { StoreUnavailable } from '../../errors.js'
 import type { Named } from './collections.js'
 import { WITHOUT_BODIES_AND_DEDUP, WITHOUT_DEDUP } from './device-document.js'
 import { explainUnanswered } from './mongo-errors.js'
+import { inOneAnswer } from './one-answer.js'
 
 const KINDS = {
   /** The record and what is known of the messages. */
@@ -60,7 +61,9 @@ export class DeviceLooks {
     lane.running++
     try {
       const ids = [...new Set(asked.map(({ device }) => device))]
-      const found = await this.#devices.find({ _id: { $in: ids } }, { projection }).toArray()
+      const found = await this.#devices
+        .find({ _id: { $in: ids } }, { projection, ...inOneAnswer(ids.length) })
+        .toArray()
       const byId = new Map(found.map((document): [string, unknown] => [document._id, document]))
       for (const { device, resolve } of asked) resolve(byId.get(device) ?? null)
     } catch (error) {

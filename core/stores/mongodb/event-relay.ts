@@ -14,6 +14,7 @@ import { decodeEvents, encodeEvents } from './event-document.js'
 import { fieldsOf, listOf, numberOf, textOf } from './fields.js'
 import { FORMAT } from './formats.js'
 import { isDuplicateKey, messageOf } from './mongo-errors.js'
+import { inOneAnswer } from './one-answer.js'
 import type { NewEvent } from '../../model/event.js'
 
 /** Events that come together go together: milliseconds between the first one and its batch. */
@@ -119,7 +120,7 @@ export class EventRelay {
       this.#settled = numberOf(fields, '_id')
     }
     const found = await devices
-      .find({ evV: { $gt: 0 } }, { projection: { n: 1, ev: 1 } })
+      .find({ evV: { $gt: 0 } }, { projection: { n: 1, ev: 1 }, ...inOneAnswer(DEVICES_IN_BATCH) })
       .limit(DEVICES_IN_BATCH)
       .toArray()
     const sources: Source[] = []

@@ -38,6 +38,7 @@ import type { DeviceState } from './device-state.js'
 import type { DeviceChange } from './device-steps.js'
 import { fieldsOf } from './fields.js'
 import { explainFailure, explainUnanswered, messageOf } from './mongo-errors.js'
+import { inOneAnswer } from './one-answer.js'
 import { infoOf, oldestAt, stateOf } from './views.js'
 import {
   ack,
@@ -313,7 +314,10 @@ export class MongoMailbox implements Mailbox {
       const { online, isGone = nobody } = query
       try {
         const found = await devices
-          .find(query.after === null ? {} : { _id: { $gt: query.after } }, { projection: WITHOUT_BODIES_AND_DEDUP })
+          .find(query.after === null ? {} : { _id: { $gt: query.after } }, {
+            projection: WITHOUT_BODIES_AND_DEDUP,
+            ...inOneAnswer(query.limit + 1),
+          })
           .sort({ _id: 1 })
           .limit(query.limit + 1)
           .toArray()

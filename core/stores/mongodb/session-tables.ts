@@ -6,6 +6,7 @@ import type { AnyBulkWriteOperation } from 'mongodb'
 import type { SessionChange } from '../../ports/session-store.js'
 import type { Collections, Named } from './collections.js'
 import { DUPLICATE_KEY, writeErrorsOf } from './mongo-errors.js'
+import { inOneAnswer } from './one-answer.js'
 import {
   changeSession,
   type KeptSession,
@@ -112,7 +113,10 @@ export async function applyEntries(collections: Collections, entries: readonly J
 }
 
 async function loadSessions({ sessions }: Collections, clients: readonly string[]): Promise<Map<string, KeptSession>> {
-  const found = clients.length === 0 ? [] : await sessions.find({ _id: { $in: [...clients] } }).toArray()
+  const found =
+    clients.length === 0
+      ? []
+      : await sessions.find({ _id: { $in: [...clients] } }, inOneAnswer(clients.length)).toArray()
   return new Map(found.map((document) => [document._id, readSession(document)]))
 }
 
