@@ -13,6 +13,7 @@ import { redisSplit } from './scenarios/redis-split.js'
 import { redisStore } from './scenarios/redis-store.js'
 import { requests } from './scenarios/requests.js'
 import { scrape } from './scenarios/scrape.js'
+import { storeRoad } from './scenarios/store-road.js'
 import { stores } from './scenarios/stores.js'
 import { traffic } from './scenarios/traffic.js'
 import { uplink } from './scenarios/uplink.js'
@@ -31,6 +32,7 @@ const scenarios: readonly Scenario[] = [
   redisSplit,
   redisStore,
   stores,
+  storeRoad,
 ]
 
 function help(): string {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { judge, type Verdict } from './checker.js'
 import { Devices, type DevicesOptions } from './devices.js'
 import { rounded } from './numbers.js'
-import { cpuSeconds, residentBytes } from './proc-stats.js'
+import { cpuSeconds, machineSeconds, residentBytes } from './proc-stats.js'
 import type { ProducerOrder } from './producer-protocol.js'
 import { Producer, acceptedPerSecond } from './producers.js'
 import type { Scope } from './scope.js'
@@ -23,6 +23,10 @@ export interface RoundResult extends Verdict {
   readonly cpuSecondsPer100kMessages: number
   /** CPU of every process in the same time, microseconds a message: the server, what is beside it, and the load generator. */
   readonly cpuMicrosEach: Readonly<Record<string, number>>
+  /** Of all cores of the machine in the same time, 0 to 1, whoever used them. */
+  readonly machineBusy: number
+  /** Messages a second until what `settled` of the setup waits for was done; null: nothing was waited for. */
+  readonly settledPerSecond: number | null
   readonly disconnected: number
   /** Messages that the producer had to send again. */
   readonly retried: number
@@ -33,8 +37,8 @@ export interface RoundResult extends Verdict {
 export interface RoundSetup {
   /** The server process. */
   readonly pid: number
-  /** Other processes that the system consists of, by name. */
-  readonly beside?: Readonly<Record<string, number>>
+  /** Other processes that the system consists of, by name; or what tells the CPU seconds that they have used so far. */
+  readonly beside?: Readonly<Record<string, number | (() => number)>>
   /** Several: devices in several places. */
   readonly devices: DevicesOptions | readonly DevicesOptions[]
   readonly order: ProducerOrder
@@ -42,6 +46,8 @@ export interface RoundSetup {
   readonly warmUp?: number
   /** The devices connect when all is accepted, instead of before. */
   readonly late?: boolean
+  /** Resolves when what follows the delivery of so many messages, all since the server began, is done, with the time of the last. */
+  readonly settled?: (delivered: number) => Promise<number>
 }
 
 const cpuOf = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
@@ -63,16 +69,22 @@ export async function measureRound(scope: Scope, setup: RoundSetup): Promise<Rou
   }
   await delay(SETTLE_MS)
   const rssPerConnection = (residentBytes(pid) - rssBefore) / (places[0]?.count ?? 1)
-  const processes: ReadonlyArray<readonly [string, readonly number[]]> = [
-    ['server', [pid]],
-    ...Object.entries(setup.beside ?? {}).map(([name, other]) => [name, [other]] as const),
-    ['devices', devices.pids],
-    ['producer', [producer.pid]],
+  const processes: ReadonlyArray<readonly [string, () => number]> = [
+    ['server', () => cpuOf([pid])],
+    ...Object.entries(setup.beside ?? {}).map(
+      ([name, other]) => [name, typeof other === 'number' ? () => cpuOf([other]) : other] as const,
+    ),
+    ['devices', () => cpuOf(devices.pids)],
+    ['producer', () => cpuOf([producer.pid])],
   ]
-  const cpuBefore = processes.map(([, pids]) => cpuOf(pids))
+  const cpuBefore = processes.map(([, read]) => read())
+  const machineBefore = machineSeconds()
   const report = early ?? (await producer.send(order))
-  await devices.wait((before?.accepted ?? 0) + report.accepted, QUIET_MS)
-  const cpu = processes.map(([, pids], i) => cpuOf(pids) - (cpuBefore[i] ?? 0))
+  const arrived = (before?.accepted ?? 0) + report.accepted
+  await devices.wait(arrived, QUIET_MS)
+  const settledMicros = (await setup.settled?.(arrived)) ?? null
+  const cpu = processes.map(([, read], i) => read() - (cpuBefore[i] ?? 0))
+  const machine = machineSeconds()
   const each = 1 / Math.max(1, report.accepted)
   const [reading, received, sent] = await Promise.all([devices.read(), devices.summaries(), producer.summary()])
   await devices.close()
@@ -85,6 +97,9 @@ export async function measureRound(scope: Scope, setup: RoundSetup): Promise<Rou
     rssPerConnectionBytes: rounded(rssPerConnection),
     cpuSecondsPer100kMessages: rounded((cpu[0] ?? 0) * each * 1e5, 3),
     cpuMicrosEach: Object.fromEntries(processes.map(([name], i) => [name, rounded((cpu[i] ?? 0) * each * 1e6, 1)])),
+    machineBusy: rounded((machine.busy - machineBefore.busy) / (machine.all - machineBefore.all), 2),
+    settledPerSecond:
+      settledMicros === null ? null : rounded((report.accepted / (settledMicros - report.beganMicros)) * 1e6),
     ...verdict,
     disconnected: reading.disconnected,
     retried: report.retried,

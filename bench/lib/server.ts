@@ -43,20 +43,22 @@ export type Postrider = Node<{ readonly mqtt: number; readonly http: number; rea
 export type ApiNode = Node<{ readonly http: number; readonly admin: number }>
 export type BrokerNode = Node<{ readonly mqtt: number; readonly admin: number }>
 
-interface NodeOptions {
+export interface NodeOptions {
   readonly store: string
   readonly secrets: Secrets
   readonly flags?: readonly string[]
   readonly nodeFlags?: readonly string[]
+  /** Another build's `cli/bin/postrider.js`. Default: this one's. */
+  readonly program?: string
 }
 
 /** Starts a process and waits until it serves. Settings of the caller's environment do not reach it. */
 async function start<P>(
   scope: Scope,
   ready: Decoder<{ readonly ports: P }>,
-  { store, secrets, flags = [], nodeFlags = [] }: NodeOptions,
+  { store, secrets, flags = [], nodeFlags = [], program = BIN }: NodeOptions,
 ): Promise<Node<P>> {
-  if (!existsSync(BIN)) throw new Error(`${BIN} does not exist`)
+  if (!existsSync(program)) throw new Error(`${program} does not exist`)
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('POSTRIDER_'))
   const ports = ['--mqtt-port', '--ws-port', '--http-port', '--admin-port'].flatMap((flag) => [flag, '0'])
   const fixed = ['--host', HOST, '--store', store, '--log-level', 'warn']
@@ -64,7 +66,7 @@ async function start<P>(
     scope,
     'postrider serve',
     process.execPath,
-    [...nodeFlags, BIN, 'serve', ...fixed, ...ports, ...flags],
+    [...nodeFlags, program, 'serve', ...fixed, ...ports, ...flags],
     {
       ...Object.fromEntries(inherited),
       POSTRIDER_API_KEY: secrets.apiKey,
@@ -85,6 +87,10 @@ export function startPostrider(scope: Scope, options: PostriderOptions): Promise
     nodeFlags,
   })
 }
+
+/** One process that does everything, on any store. */
+export const startWholeNode = (scope: Scope, options: NodeOptions): Promise<Postrider> =>
+  start(scope, allPorts, options)
 
 /** A process that takes pushes, on a Redis. */
 export const startApiNode = (scope: Scope, options: NodeOptions): Promise<ApiNode> =>

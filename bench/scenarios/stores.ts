@@ -4,15 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { MongoClient } from 'mongodb'
 import { createLogger } from '../../core/log.js'
 import type { NewMessage } from '../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS, type Mailbox } from '../../core/ports/mailbox.js'
 import { openLmdbStore } from '../../core/stores/lmdb/open.js'
-import { CLIENT_OPTIONS } from '../../core/stores/mongodb/connection.js'
 import { openMongoStore } from '../../core/stores/mongodb/open.js'
 import { openRedisStore } from '../../core/stores/redis/open.js'
 import { payloadOption } from '../lib/load-options.js'
+import { givenMongodb, newDatabase, NO_MONGODB, ownRate } from '../lib/mongodb.js'
 import { rounded } from '../lib/numbers.js'
 import { integer, type Values } from '../lib/options.js'
 import { startRedis } from '../lib/redis-server.js'
@@ -28,9 +27,6 @@ const spec = {
 }
 type Options = Values<typeof spec>
 
-/** In the environment, for there may be a password in it: the URL of a MongoDB, with a database that may be dropped. Without it the other two alone. */
-const MONGODB = process.env['POSTRIDER_BENCH_MONGODB'] ?? ''
-const WRITERS = 64
 const OWN_SECONDS = 6
 const TRIES = 60
 const RETRY_MS = 500
@@ -105,30 +101,6 @@ async function measure(mailbox: Mailbox, { devices, messages, batch, callers, pa
   }
 }
 
-/** Documents of 1 KiB, each update of one of them in a command of its own. */
-async function ownRate(url: string): Promise<number> {
-  const client = await new MongoClient(url, CLIENT_OPTIONS).connect()
-  try {
-    const documents = client.db().collection<{ _id: string; n: number; filling: string }>('own_rate')
-    const ids = Array.from({ length: 1_000 }, (_, i) => idOf(i))
-    await documents.deleteMany({})
-    await documents.insertMany(ids.map((_id) => ({ _id, n: 0, filling: 'x'.repeat(1_000) })))
-    const end = performance.now() + OWN_SECONDS * 1000
-    let done = 0
-    await Promise.all(
-      Array.from({ length: WRITERS }, async (_, writer) => {
-        for (let n = writer; performance.now() < end; n += WRITERS) {
-          await documents.updateOne({ _id: ids[n % ids.length] ?? '' }, { $inc: { n: 1 } })
-          done++
-        }
-      }),
-    )
-    return rounded(done / OWN_SECONDS)
-  } finally {
-    await client.close()
-  }
-}
-
 async function run(options: Options, { scope, say }: ScenarioContext) {
   return within(scope, async (round) => {
     const folder = await mkdtemp(join(tmpdir(), 'postrider-bench-stores-'))
@@ -142,16 +114,19 @@ async function run(options: Options, { scope, say }: ScenarioContext) {
     const redis = await measure(onRedis.mailbox, options)
     await onRedis.close()
     say(`redis: ${redis.acceptedPerSecond}/s`)
-    if (MONGODB === '') return { embedded, redis, mongodb: null }
-    const before = await ownRate(MONGODB)
-    const onMongo = await openMongoStore({ url: MONGODB, limits, log })
+    const given = givenMongodb()
+    if (given === null) {
+      say(`mongodb ${NO_MONGODB}`)
+      return { embedded, redis, mongodb: null }
+    }
+    const url = await newDatabase(round, given)
+    const before = await ownRate(url, OWN_SECONDS, null)
+    const onMongo = await openMongoStore({ url, limits, log })
     const mongodb = await measure(onMongo.mailbox, options)
     await onMongo.close()
-    const ownPerSecond = rounded((before + (await ownRate(MONGODB))) / 2)
+    const after = await ownRate(url, OWN_SECONDS, null)
+    const ownPerSecond = rounded((before.perSecond + after.perSecond) / 2)
     say(`mongodb: ${mongodb.acceptedPerSecond}/s; alone ${ownPerSecond} updates/s`)
-    const client = await new MongoClient(MONGODB, CLIENT_OPTIONS).connect()
-    await client.db().dropDatabase()
-    await client.close()
     const ratio = rounded(mongodb.acceptedPerSecond / ownPerSecond, 2)
     return { embedded, redis, mongodb: { ...mongodb, ownPerSecond, ratio } }
   })
