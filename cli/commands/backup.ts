@@ -2,7 +2,6 @@ import { optional } from '../../core/config/option.js'
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { text } from '../../core/config/value-types.js'
 import { EXIT } from '../../core/exit-codes.js'
-import { backUpFolder } from '../back-up-folder.js'
 import { readCommand, usageError, type Command, type CommandIo } from '../command.js'
 import { writeLine } from '../output.js'
 
@@ -18,6 +17,7 @@ async function run(io: CommandIo): Promise<number> {
   const read = readCommand(io, { command: 'backup', flags: FLAGS, settings: SETTINGS, arguments: [] })
   const { to } = read.flags
   if (to === undefined) throw usageError('postrider backup needs --to and a folder that does not exist yet')
+  const { backUpFolder } = await import('../back-up-folder.js')
   const { folder, bytes, files } = await backUpFolder(read.settings.store, to)
   await writeLine(io.stdout, folder)
   await writeLine(

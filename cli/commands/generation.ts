@@ -1,7 +1,6 @@
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { EXIT } from '../../core/exit-codes.js'
 import { readCommand, usageError, type Command, type CommandIo } from '../command.js'
-import { beginGeneration } from '../compose-store-care.js'
 import { writeLine } from '../output.js'
 
 const SETTINGS = { store: SERVER_OPTIONS.store, bus: SERVER_OPTIONS.bus } as const
@@ -11,6 +10,7 @@ async function run(io: CommandIo): Promise<number> {
   if (action !== 'new') throw usageError('postrider generation needs the word new first (postrider generation --help)')
   const read = readCommand({ ...io, argv }, { command: 'generation', flags: {}, settings: SETTINGS, arguments: [] })
   const { store, bus } = read.settings
+  const { beginGeneration } = await import('../compose-store-care.js')
   const where = await beginGeneration({ store, bus })
   await writeLine(
     io.stderr,

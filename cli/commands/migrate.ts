@@ -2,7 +2,6 @@ import { optional } from '../../core/config/option.js'
 import { SERVER_OPTIONS } from '../../core/config/server-options.js'
 import { EXIT } from '../../core/exit-codes.js'
 import { readCommand, usageError, type Command, type CommandIo } from '../command.js'
-import { runMigration } from '../compose-migration.js'
 import { writeLine } from '../output.js'
 
 const place = (doc: string) => optional<string>({ type: SERVER_OPTIONS.store.type, doc })
@@ -25,6 +24,7 @@ async function run(io: CommandIo): Promise<number> {
     throw usageError('postrider migrate needs --from and --to (postrider migrate --help)')
   if (from === to) throw usageError('postrider migrate: --from and --to are the same store')
   const progress = (devices: number): void => void io.stderr.write(`${devices} devices\n`)
+  const { runMigration } = await import('../compose-migration.js')
   const done = await runMigration({ ...settings, from, to }, progress)
   await writeLine(io.stdout, JSON.stringify(done))
   return EXIT.ok.code

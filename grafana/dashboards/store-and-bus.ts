@@ -154,6 +154,64 @@ export const STORE_AND_BUS: Dashboard = {
       ],
     },
     {
+      title: 'MongoDB',
+      panels: [
+        {
+          title: 'Takes writes',
+          description:
+            '0: this node knows no primary, or cannot reach it. Pushes are answered 503, devices stay connected.',
+          kind: 'lines',
+          unit: 'bool',
+          queries: [{ expr: metric('mongodb_writable'), legend: '{{instance}}' }],
+          alerts: ['PostriderStoreUnreachable'],
+          needs: 'MongoDB',
+        },
+        {
+          title: 'Servers that answer',
+          description: 'Members of the replica set, or routers. Below the number of them: one is away.',
+          kind: 'lines',
+          unit: 'short',
+          queries: [{ expr: metric('mongodb_servers'), legend: '{{instance}}' }],
+          needs: 'MongoDB',
+        },
+        {
+          title: 'Connections',
+          description: 'At most 64 to a server. Near that in use: MongoDB is slow, and commands wait.',
+          kind: 'lines',
+          unit: 'short',
+          queries: [
+            { expr: metric('mongodb_connections'), legend: 'open {{instance}}' },
+            { expr: metric('mongodb_connections_in_use'), legend: 'in use {{instance}}' },
+          ],
+          needs: 'MongoDB',
+        },
+        {
+          title: 'Changes made again',
+          description:
+            'Another process was first at the same device. Many for each push: send the messages of a device to one node, in batches.',
+          kind: 'lines',
+          unit: 'ops',
+          queries: [{ expr: rate('mongodb_step_conflicts_total'), legend: '{{instance}}' }],
+          stacked: true,
+          needs: 'MongoDB',
+        },
+        {
+          title: 'Trouble with MongoDB',
+          description:
+            '`connections`: failed, or ended with an error; `not sent`: commands that got no connection in time; `heartbeats`: a server did not answer how it is.',
+          kind: 'lines',
+          unit: 'ops',
+          queries: [
+            { expr: sumRate('mongodb_connection_errors_total'), legend: 'connections' },
+            { expr: sumRate('mongodb_commands_not_sent_total'), legend: 'not sent' },
+            { expr: sumRate('mongodb_heartbeats_failed_total'), legend: 'heartbeats' },
+          ],
+          alerts: ['PostriderStoreUnreachable'],
+          needs: 'MongoDB',
+        },
+      ],
+    },
+    {
       title: 'Embedded store',
       panels: [
         {

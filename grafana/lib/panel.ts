@@ -33,6 +33,8 @@ export interface Panel {
   readonly stacked?: boolean
   /** It shows nothing in health: what must fail that it does. */
   readonly onlyWhen?: string
+  /** It shows nothing without this store. */
+  readonly needs?: 'MongoDB'
 }
 
 export interface Section {

@@ -1,11 +1,13 @@
 // Every query of every panel, asked of a real Prometheus that watches real nodes under load: two brokers and an API on Redis,
-// and a node on its embedded store beside them.
+// and beside them a node on its embedded store and, where there is one, another on a MongoDB.
 
+import { randomBytes } from 'node:crypto'
 import type { Packet } from 'mqtt-packet'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { DASHBOARDS } from '../../grafana/dashboards/index.js'
 import type { Panel } from '../../grafana/lib/panel.js'
 import { startClusterOn } from '../support/cluster.js'
+import { noMongo, startMongo } from '../support/mongodb/server.js'
 import { TestPrometheus } from '../support/prometheus/server.js'
 import { noPrometheus } from '../support/prometheus/tools.js'
 import { noRedis } from '../support/redis/server.js'
@@ -25,6 +27,21 @@ const filled = (expr: string): string =>
 const panels = DASHBOARDS.flatMap(({ title, sections }) =>
   sections.flatMap((section) => section.panels.map((panel) => ({ name: `${title} / ${panel.title}`, panel }))),
 )
+
+/** A node on a database of its own, which is dropped with the test. */
+async function nodeOnMongo(t: Test): Promise<TestServer> {
+  const mongo = await startMongo()
+  const name = `postrider_test_${randomBytes(4).toString('hex')}`
+  t.teardown(async () => {
+    await mongo.admin.db(name).dropDatabase()
+    await mongo.stop()
+  })
+  const env = {
+    POSTRIDER_API_KEY: 'a-key-for-this-test-alone-0123456789',
+    POSTRIDER_TOKEN_SECRET: 'a-secret-for-this-test-alone-0123456789-abc',
+  }
+  return TestServer.start(t, { flags: ['--store', mongo.url(name)], env })
+}
 
 const uplink = (messageId: number): Packet => ({
   cmd: 'publish',
@@ -55,7 +72,8 @@ t.test(
     const brokers = [await cluster.node('--role', 'broker'), await cluster.node('--role', 'broker')] as const
     const single = await TestServer.start(t, { flags: ['--uplink-max-per-device', '128KiB', ...WEBHOOK_FLAGS] })
     const prometheus = await TestPrometheus.start(t, t.testdir({}), { intervalMs: 1_000 })
-    prometheus.scrape([api, ...brokers, single].map(({ adminUrl }) => adminUrl))
+    const onMongo = noMongo === false ? [await nodeOnMongo(t)] : []
+    prometheus.scrape([api, ...brokers, single, ...onMongo].map(({ adminUrl }) => adminUrl))
 
     const ledger = new RoadLedger()
     const names = Array.from({ length: DEVICES }, (_, i) => `device-${i}`)
@@ -71,8 +89,10 @@ t.test(
     await lone.untilReady()
     const second = (await producerFor(t, single, besides, { devices: ['lone'], rate: 50, batch: 5 })).start()
 
+    const there = panels.filter(({ panel }) => panel.needs === undefined || onMongo.length > 0)
+    if (there.length < panels.length) t.pass('panels that need MongoDB', { skip: noMongo || 'there is none' })
     const waiting = new Map(
-      panels.filter(({ panel }) => panel.onlyWhen === undefined).map(({ name, panel }) => [name, panel]),
+      there.filter(({ panel }) => panel.onlyWhen === undefined).map(({ name, panel }) => [name, panel]),
     )
     const patient = until(
       'every panel to have data',
@@ -92,7 +112,7 @@ t.test(
     t.equal((await single.rest('PUT', '/v1/webhooks/nobody', nobody)).status, 201)
     // What fails: a receiver that is not there, bad requests, connections that end, uplinks that nobody reads, a store that hangs.
     const failing = new Map(
-      panels.filter(({ panel }) => panel.onlyWhen !== undefined).map(({ name, panel }) => [name, panel]),
+      there.filter(({ panel }) => panel.onlyWhen !== undefined).map(({ name, panel }) => [name, panel]),
     )
     t.ok(failing.size > 0)
     let frozen = false

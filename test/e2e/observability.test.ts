@@ -1,9 +1,12 @@
 // What can be seen of a node from outside: the road of a trace, lines of the log, and no secret in any of it.
 
+import { randomBytes } from 'node:crypto'
 import { connectAsync } from 'mqtt'
 import t, { type Test } from 'tap'
 import { memoryStorage } from '../../sdk/device/storage/memory-storage.js'
 import { connect } from '../../sdk/node.js'
+import { behindProxy } from '../support/mongodb/behind-proxy.js'
+import { noMongo, startMongo } from '../support/mongodb/server.js'
 import { startRedis, noRedis } from '../support/redis/server.js'
 import { until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
@@ -188,5 +191,40 @@ void t.test(
     holdsNone(t, 'answers', outputs, [])
     await server.stop()
     holdsNone(t, 'stderr', server.child.stderr, [])
+  },
+)
+
+void t.test(
+  'secrets: the password of MongoDB is in no output, also while MongoDB is away',
+  { skip: noMongo },
+  async (t) => {
+    const mongo = await startMongo()
+    const name = `postrider_test_${randomBytes(4).toString('hex')}`
+    t.teardown(async () => {
+      await mongo.admin.db(name).dropDatabase()
+      await mongo.stop()
+    })
+    const { url: store, proxy, password } = await behindProxy(t, mongo.url(name))
+    // One without users has no password to tell; the marked secrets are looked for all the same.
+    const forms = password === null ? [] : [password, decodeURIComponent(password)]
+    const server = await TestServer.start(t, {
+      env: { ...SECRETS, POSTRIDER_STORE: store },
+      flags: ['--log-level', 'trace', '--store', store],
+    })
+    const outputs = await useEverything(server)
+    proxy.stop()
+    await until('not ready', async () => (await fetch(`${server.adminUrl}/readyz`)).status === 503, 60_000)
+    const texts = {
+      readiness: await (await fetch(`${server.adminUrl}/readyz`)).text(),
+      metrics: await (await fetch(`${server.adminUrl}/metrics`)).text(),
+      answers: outputs,
+    }
+    await server.stop()
+    const { stdout, stderr } = server.child
+    t.ok(stderr.includes('a check of readiness failed'))
+    for (const [what, text] of Object.entries({ ...texts, stdout, stderr })) {
+      holdsNone(t, what, text, [])
+      for (const form of forms) t.notOk(text.includes(form), `${what}: the password`)
+    }
   },
 )

@@ -8,6 +8,8 @@ import { webSocketCase } from '../support/fuzz/websocket-case.js'
 import type { TestServer } from '../support/server.js'
 
 t.setTimeout(3 * patience())
+// Each has a server of its own, and waits most of the time.
+t.jobs = 3
 
 /** A token for each device, made once: cases are quicker so, and their bytes differ less. */
 function tokensOf(server: TestServer): (device: string) => Promise<string> {
