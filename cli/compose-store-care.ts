@@ -80,12 +80,8 @@ async function refuseWhileServed(connections: RedisConnections, where: string): 
 
 async function onMongo(url: string): Promise<string> {
   const where = describeMongoUrl(url)
-  const connection = await MongoConnection.open({ url, log: silent(), needsReplicaSet: false })
+  const connection = await MongoConnection.open({ url, log: silent(), needsReplicaSet: false, mustExist: true })
   try {
-    const { devices, apiKeys } = connection.collections
-    if ((await devices.findOne({})) === null && (await apiKeys.findOne({})) === null) {
-      throw new StartupError(`${where}: there is no device; is it the right server and database?`)
-    }
     // Refused while somebody serves it, with a bus or alone.
     const options = { connection, use: 'alone', where, log: silent(), onLost: () => undefined } as const
     const lease = await StoreLease.take(options).catch((cause: unknown) => {

@@ -73,6 +73,8 @@ export interface ConnectionOptions {
   readonly counters?: MongoCounters
   /** A migration into it may be under way. */
   readonly filling?: boolean
+  /** Refuse a database that no server has used, and make nothing in it. */
+  readonly mustExist?: boolean
 }
 
 export class MongoConnection {
@@ -110,6 +112,7 @@ export class MongoConnection {
         throw explainLogin(where, error)
       })
       await connection.#check(where, options.needsReplicaSet)
+      if (options.mustExist === true) await connection.#find(where)
       await connection.#prepare(where, options.filling ?? false)
     } catch (error) {
       connection.#watch.stop()
@@ -152,6 +155,11 @@ export class MongoConnection {
       )
     }
     if (alone) this.#log.warn({ store: where }, 'store_without_replica_set')
+  }
+
+  async #find(where: string): Promise<void> {
+    if ((await this.collections.meta.findOne({ _id: META_ID })) !== null) return
+    throw new StartupError(`${where}: no Postrider has written there; is it the right server and database?`)
   }
 
   async #prepare(where: string, filling: boolean): Promise<void> {
