@@ -1,5 +1,6 @@
 // Carries the acks of all couriers of a node to the store: one batch and one timer for all. At most one batch is under way;
-// what comes meanwhile makes the next one.
+// what comes meanwhile makes the next one. An ack is stored after the delay and one call of the store; where a call takes longer
+// than the delay, after at most two.
 
 import type { AckItem } from '../core/ports/mailbox.js'
 import { backoffMs } from './backoff.js'
@@ -26,6 +27,8 @@ export class AckFlusher {
   private hurry = false
   private failures = 0
   private waiters: Waiter[] = []
+  /** Since when something waits for the batch under way to end; null: nothing does. */
+  private waitingSince: number | null = null
 
   /** `delayMs`: how long an ack may wait for company. */
   constructor(services: () => NodeServices, delayMs: number) {
@@ -39,8 +42,10 @@ export class AckFlusher {
       courier.inFlush = true
       this.list.push(courier)
     }
-    if (this.running) this.hurry ||= urgent
-    else if (this.failures === 0) this.arm(urgent ? 0 : this.delayMs)
+    if (this.running) {
+      this.hurry ||= urgent
+      this.waitingSince ??= this.services().clock.monotonic()
+    } else if (this.failures === 0) this.arm(urgent ? 0 : this.delayMs)
     else this.arm(backoffMs(this.failures, this.services().random))
   }
 
@@ -84,6 +89,7 @@ export class AckFlusher {
     if (this.running) return
     this.running = true
     this.hurry = false
+    this.waitingSince = null
     for (let left = this.list.length; left > 0; left -= BATCH) {
       if (!(await this.flush(this.list.splice(0, BATCH)))) break
     }
@@ -91,7 +97,13 @@ export class AckFlusher {
     this.answerWaiters()
     if (this.list.length === 0) return
     if (this.failures > 0) this.arm(backoffMs(this.failures, this.services().random))
-    else this.arm(this.hurry ? 0 : this.delayMs)
+    else this.arm(this.hurry ? 0 : this.delayLeft())
+  }
+
+  /** What has waited for the store already need not wait for as much again. */
+  private delayLeft(): number {
+    const waited = this.waitingSince === null ? 0 : this.services().clock.monotonic() - this.waitingSince
+    return Math.max(0, this.delayMs - waited)
   }
 
   /** False: the store did not take it. */

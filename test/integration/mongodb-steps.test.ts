@@ -1,12 +1,10 @@
 // What the conformance suites cannot see of the MongoDB driver: changes that are cut between any two of their writes, two processes on
-// one device, how large documents become, and that the database has an index for every question.
+// one device, and how large documents become.
 
-import { BSON, type Document } from 'mongodb'
+import { BSON } from 'mongodb'
 import t, { type Test } from 'tap'
 import type { NewMessage } from '../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
-import { claimsOf } from '../../core/stores/mongodb/claims-sweep.js'
-import { dueUntil } from '../../core/stores/mongodb/due-sweep.js'
 import type { FaultPoint } from '../../core/stores/mongodb/device-commit.js'
 import type { MongoStore, MongoStoreOptions } from '../../core/stores/mongodb/open.js'
 import { accepted, ack, fill, message, messages, outline, own, push, range, readAll } from '../conformance/messages.js'
@@ -199,80 +197,6 @@ t.test('mongodb steps: messages whose document is lost are given up, and told', 
     'a gap for the device, and what is there',
   )
   t.match(await store.mailbox.state('d', 50, null), { state: 'retention' })
-})
-
-/** The stages of a plan, wherever they stand in it. */
-function stagesOf(plan: unknown): string[] {
-  if (Array.isArray(plan)) return plan.flatMap(stagesOf)
-  if (typeof plan !== 'object' || plan === null) return []
-  return Object.entries(plan).flatMap(([name, value]) =>
-    name === 'stage' && typeof value === 'string' ? [value] : stagesOf(value),
-  )
-}
-
-t.test('mongodb steps: every hot question uses an index', skip, async (t) => {
-  const open = await place(t)
-  const store = await open()
-  const { collections } = store.connection
-  // So many that looking at all of them is never the cheapest.
-  const some = range(1, 3_000)
-  const pad = 'x'.repeat(300)
-  await collections.devices.insertMany(
-    some.map((n) => ({
-      _id: `d${n}`,
-      n: 'l',
-      v: 1,
-      r: { node: n % 3 === 0 ? null : `node-${n % 50}` },
-      ...(n % 100 === 0 ? { evV: 1, ev: [] } : {}),
-      ...(n % 10 === 0 ? { due: n } : {}),
-      pad,
-    })),
-  )
-  await collections.nodes.insertMany(some.map((n) => ({ _id: `p${n}`, nodes: [], pad })))
-  await collections.messages.insertMany(some.map((n) => ({ _id: `l.${n}`, pad })))
-  await collections.dedup.insertMany(some.map((n) => ({ _id: Buffer.from(`hash ${n}`.padEnd(16)), pad })))
-  await collections.uplinkLog.insertMany(some.map((n) => ({ _id: n, pad })))
-  await collections.sessionQueue.insertMany(
-    some.map((n) => ({ _id: `q${n}`, client: `c${n % 100}`, life: 1, number: n, pad })),
-  )
-  const { devices, messages: spilled, dedup, uplinkLog, sessionQueue, nodes } = collections
-  const plans: Readonly<Record<string, () => Promise<Document>>> = {
-    'devices of a step, or of a sweep': () => devices.find({ _id: { $in: ['d5', 'd77', 'd2900'] } }).explain(),
-    'a page of devices': () =>
-      devices
-        .find({ _id: { $gt: 'd17' } })
-        .sort({ _id: 1 })
-        .limit(100)
-        .explain(),
-    'a change of a device': () => devices.find({ _id: 'd5', n: 'l', v: 1 }).explain(),
-    'devices that have told something': () =>
-      devices
-        .find({ evV: { $gt: 0 } })
-        .limit(200)
-        .explain(),
-    'claims of a dead node': () => devices.find(claimsOf('node-7', 'd2')).sort({ _id: 1 }).limit(2_000).explain(),
-    'devices of which something expires': () => devices.find(dueUntil(500)).sort({ due: 1 }).limit(64).explain(),
-    'signs of life': () => nodes.find({}).sort({ _id: 1 }).limit(10_000).explain(),
-    'spilled messages': () => spilled.find({ _id: { $in: ['l.5', 'l.6'] } }).explain(),
-    'dedup ids': () => dedup.find({ _id: { $in: [Buffer.from('hash 5'.padEnd(16))] } }).explain(),
-    'a page of uplink': () =>
-      uplinkLog
-        .find({ _id: { $lte: 17 } })
-        .sort({ _id: -1 })
-        .limit(1)
-        .explain(),
-    'a queue': () =>
-      sessionQueue
-        .find({ client: 'c5', life: 1, number: { $gt: 5 } })
-        .sort({ number: 1 })
-        .limit(100)
-        .explain(),
-  }
-  for (const [question, explain] of Object.entries(plans)) {
-    const stages = stagesOf(await explain())
-    t.ok(stages.length > 0, `${question}: ${stages.join(', ')}`)
-    t.notOk(stages.includes('COLLSCAN'), question)
-  }
 })
 
 t.test('mongodb steps: the server is ended', skip, async (t) => {

@@ -17,6 +17,7 @@ import { CourierCounters } from '../../courier/courier-counters.js'
 import { type CourierHostOptions, createCourierHost } from '../../courier/create-courier-host.js'
 import type { DeviceTransport } from '../../courier/device-transport.js'
 import type { CloseCode } from '../../protocol/codes.js'
+import { pause } from './road/wait.js'
 
 const log = createLogger({ level: 'silent' })
 
@@ -80,9 +81,11 @@ export interface Failing {
   /** Calls of these methods reject. */
   readonly methods: Set<string>
   readonly calls: Record<string, number>
+  /** Calls of these methods are answered so much later. */
+  readonly slowMs: Record<string, number>
 }
 
-/** The store itself, but that calls are counted and can be made to fail. */
+/** The store itself, but that calls are counted and can be made to fail, or slow. */
 function mayFail(mailbox: Mailbox, failing: Failing, afterClaim: () => void): Mailbox {
   return new Proxy(mailbox, {
     get(target, name) {
@@ -93,7 +96,8 @@ function mayFail(mailbox: Mailbox, failing: Failing, afterClaim: () => void): Ma
         if (failing.methods.has(name)) return Promise.reject(new StoreUnavailable('made to fail'))
         const answer: unknown = Reflect.apply(value, target, parameters)
         if (name === 'claim' && answer instanceof Promise) void answer.then(afterClaim)
-        return answer
+        const slowMs = failing.slowMs[name] ?? 0
+        return slowMs === 0 ? answer : Promise.all([answer, pause(slowMs)]).then(([late]) => late)
       }
     },
   })
@@ -105,7 +109,7 @@ export interface Lossy {
 }
 
 export class CourierWorld {
-  readonly failing: Failing = { methods: new Set(), calls: {} }
+  readonly failing: Failing = { methods: new Set(), calls: {}, slowMs: {} }
   /** What the bus loses. */
   readonly lost: Lossy = { notices: false, kicks: false }
   /** Called when a claim has been answered, before the host knows. */

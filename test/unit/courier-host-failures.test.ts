@@ -27,6 +27,24 @@ void t.test('courier host: flushes that fail are tried again', async (t) => {
   t.strictSame(device.got, upTo(5))
 })
 
+void t.test('courier host: what has waited for a slow store need not wait for the delay, too', async (t) => {
+  const world = await CourierWorld.open(t)
+  const { host, counters } = await world.host({ ackDelayMs: 1_000 })
+  const calls = () => world.failing.calls['ack'] ?? 0
+  await world.connect(host, 'd')
+  world.failing.slowMs['ack'] = 1_500
+  await world.push('d', 1)
+  await until('the first call', () => calls() === 1)
+  await world.push('d', 1)
+  await until('the second ack', () => counters.acked === 2)
+  await until('the first answer', () => counters.flushes >= 1)
+  const from = performance.now()
+  await until('the second call', () => calls() === 2)
+  const took = performance.now() - from
+  t.ok(took < 800, `after ${Math.round(took)} ms`)
+  await until('stored', async () => (await world.pending('d')) === 0)
+})
+
 void t.test(
   'courier host: acks that a store did not take go out when it answers again, not after the pause',
   async (t) => {

@@ -99,6 +99,8 @@ t.test('faults judge: what a plain device may get again', async (t) => {
       .arrive(2, connectAt, [3], [3], true)
   finds(t, again(good(), 10), { repeated: 1 })
   t.match(finds(t, again(good().fault(2.4, 2.4), 10), {}), { repeats: 1, unmarked: 0 }, 'acknowledged 400 ms before')
+  const slow = { graceMs: 900 }
+  t.match(finds(t, again(good().fault(2.8, 2.8, slow), 10), {}), { repeats: 1 }, '800 ms before, with a slow store')
   finds(t, again(good().fault(2.6, 2.6), 10), { repeated: 1 })
   t.match(finds(t, again(good().fault(2.4, 2.4, { node: 'broker-1' }), 10), {}), { repeats: 1 })
   finds(t, again(good().fault(2.4, 2.4, { node: 'broker-2' }), 10), { repeated: 1 })

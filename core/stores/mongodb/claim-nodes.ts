@@ -82,7 +82,11 @@ export class ClaimNodes {
 
   async #renew(): Promise<void> {
     await this.#say([...this.#own.keys()])
-    const found = await this.#nodes.find({}).sort({ _id: 1 }).limit(MOST).toArray()
+    const found = await this.#nodes
+      .find({ _id: { $gt: '' } })
+      .sort({ _id: 1 })
+      .limit(MOST)
+      .toArray()
     this.#watch.look(found.map(readSign), this.#monotonic())
   }
 

@@ -13,6 +13,7 @@ import type { MongoConnection } from './connection.js'
 import { decodeEvents, encodeEvents } from './event-document.js'
 import { fieldsOf, listOf, numberOf, textOf } from './fields.js'
 import { FORMAT } from './formats.js'
+import { lastBatch } from './last-batch.js'
 import { isDuplicateKey, messageOf } from './mongo-errors.js'
 import { inOneAnswer } from './one-answer.js'
 import type { NewEvent } from '../../model/event.js'
@@ -108,13 +109,10 @@ export class EventRelay {
   }
 
   /** Null: nothing waits. */
-  async #gather({ eventLog, devices }: Collections): Promise<(Gathered & { readonly first: number }) | null> {
-    const [last] = await eventLog
-      .find({}, { projection: { e: 0 } })
-      .sort({ _id: -1 })
-      .limit(1)
-      .toArray()
-    const fields = last === undefined ? null : fieldsOf(last)
+  async #gather(collections: Collections): Promise<(Gathered & { readonly first: number }) | null> {
+    const { devices } = collections
+    const last = await lastBatch(collections, this.#settled, { e: 0 })
+    const fields = last === null ? null : fieldsOf(last)
     if (fields !== null && numberOf(fields, '_id') !== this.#settled) {
       await this.#takeOut(sourcesOf(listOf(fields, 'src')))
       this.#settled = numberOf(fields, '_id')

@@ -10,11 +10,14 @@ import { decodeEvents, eventId, numberOfEventId } from './event-document.js'
 import { EventRelay, type RelayContext } from './event-relay.js'
 import { fieldsOf, numberOf, textOf } from './fields.js'
 import { readableFormat } from './formats.js'
+import { lastBatch } from './last-batch.js'
 import { explainUnanswered, messageOf } from './mongo-errors.js'
 
 const TRIM_INTERVAL_MS = 500
 /** Batches that are asked for at a time. */
 const BATCHES = 50
+/** By the index on any server. */
+const ANY = { _id: { $gte: 0 } }
 
 interface Batch {
   readonly first: number
@@ -37,6 +40,8 @@ export class MongoEvents implements EventLog {
   #dropped = 0
   /** Events up to here are too old. */
   #oldUpTo = 0
+  /** The last batch, as of the last look. */
+  #lastKnown = 0
 
   constructor(limits: EventLimits, context: Omit<RelayContext, 'onBatch'>) {
     this.#connection = context.connection
@@ -128,13 +133,11 @@ export class MongoEvents implements EventLog {
   }
 
   async #last(): Promise<Batch | null> {
-    const { eventLog } = this.#connection.collections
-    const [last] = await eventLog
-      .find({}, { projection: { e: 0, src: 0 } })
-      .sort({ _id: -1 })
-      .limit(1)
-      .toArray()
-    return last === undefined ? null : readBatch(last)
+    const last = await lastBatch(this.#connection.collections, this.#lastKnown, { e: 0, src: 0 })
+    if (last === null) return null
+    const batch = readBatch(last)
+    this.#lastKnown = batch.first
+    return batch
   }
 
   #trim(): void {
@@ -158,7 +161,7 @@ export class MongoEvents implements EventLog {
     const floor = this.#floor(end)
     const oldest = this.#oldest
     for (;;) {
-      const found = (await eventLog.find({}).sort({ _id: 1 }).limit(BATCHES).toArray()).map(readBatch)
+      const found = (await eventLog.find(ANY).sort({ _id: 1 }).limit(BATCHES).toArray()).map(readBatch)
       const kept = found.find((each) => each.first + each.count - 1 > floor && each.newest >= oldest)
       const front = kept?.first ?? last.first
       if (found.some(({ first }) => first < front))

@@ -56,6 +56,8 @@ export interface Fault {
   readonly node: string | null
   /** Messages that were accepted while it lasted may be lost: a master died whose replicas had not got them. */
   readonly losesTail?: boolean
+  /** An acknowledgement of so long before need not have reached the store yet. Default: ACK_GRACE_MS. */
+  readonly graceMs?: number
 }
 
 /** Where a message was accepted, and when its producer knew it. */

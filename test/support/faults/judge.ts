@@ -7,7 +7,7 @@
 
 import type { Connection, DeviceHistory, Fault, History, Place } from './history.js'
 
-/** Acknowledged less than this before a node was killed, a message may come again. */
+/** Acknowledged less than this before a node was killed, a message may come again, as long as the store is not slower than that. */
 export const ACK_GRACE_MS = 500
 /** What was broken may have its effects for so long after it was mended. */
 export const SETTLE_MS = 1_000
@@ -58,7 +58,7 @@ interface Notes {
 /** What is wrong, and may never be. */
 export const PROBLEMS = ['lost', 'reordered', 'handledAgain', 'repeated', 'wrong', 'untold', 'overlaps'] as const
 
-/** `slackMs`: how long the machine may have kept the devices from seeing what had happened. */
+/** `slackMs`: how long the machine may have kept devices from seeing what had happened, and nodes from reading what devices wrote. */
 export function judge({ devices, faults }: Pick<History, 'devices' | 'faults'>, slackMs = 0): Verdict {
   const notes: Notes = {
     lost: [],
@@ -79,7 +79,7 @@ export function judge({ devices, faults }: Pick<History, 'devices' | 'faults'>, 
     notes.accepted += device.accepted.size
     notes.wrong.push(...misplaced(id, device), ...device.troubles.map((what) => `${id}: ${what}`))
     if (device.kind === 'sdk') judgeHandling(id, device, epochs, faults, notes)
-    else judgeArrivals(id, device, epochs, faults, notes)
+    else judgeArrivals(id, device, epochs, faults, slackMs, notes)
     judgeOverlaps(id, device, faults, OVERLAP_MS + slackMs, notes)
     for (const [number, place] of device.accepted) {
       if (device.seen.has(number)) notes.delivered++
@@ -180,6 +180,7 @@ function judgeArrivals(
   { accepted, arrivals, acks }: DeviceHistory,
   epochs: ReadonlyMap<string, Stretch>,
   faults: readonly Fault[],
+  slackMs: number,
   notes: Notes,
 ): void {
   const seen = new Set<number>()
@@ -203,7 +204,7 @@ function judgeArrivals(
     else if (order < on.last) notes.reordered.push(`${what}, behind a later one`)
     else if (seen.has(number)) {
       const earlier = (acks.get(number) ?? []).filter((ack) => ack.connection.startedAt < connection.startedAt)
-      if (earlier.every((ack) => isExcused(ack.at, ack.connection, faults))) {
+      if (earlier.every((ack) => isExcused(ack.at, ack.connection, faults, slackMs))) {
         notes.repeats++
         if (!dup) notes.unmarked++
       } else notes.repeated.push(`${what}, acknowledged`)
@@ -215,11 +216,11 @@ function judgeArrivals(
   }
 }
 
-function isExcused(at: number, connection: Connection, faults: readonly Fault[]): boolean {
+function isExcused(at: number, connection: Connection, faults: readonly Fault[], slackMs: number): boolean {
   if (at > connection.endedAt - ON_THE_WAY_MS) return true
   return faults.some(
-    ({ from, to, node }) =>
-      (node === null || node === connection.node) && from - ACK_GRACE_MS < at && at < to + SETTLE_MS,
+    ({ from, to, node, graceMs = ACK_GRACE_MS }) =>
+      (node === null || node === connection.node) && from - graceMs - slackMs < at && at < to + SETTLE_MS,
   )
 }
 

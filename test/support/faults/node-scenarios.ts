@@ -1,6 +1,9 @@
 // What can happen to nodes.
 
 import { pause } from '../road/wait.js'
+import { scrape } from '../scrape.js'
+import type { TestServer } from '../server.js'
+import { ACK_GRACE_MS } from './judge.js'
 import { machineNow } from './machine-time.js'
 import type { Scenario } from './scenario.js'
 import type { World, WorldNode } from './world.js'
@@ -31,13 +34,36 @@ async function restart(world: World, node: WorldNode): Promise<void> {
   if (node.role === 'broker') balancer.admit(node.name, true)
 }
 
+/**
+ * How old an ack may be that the store does not have. A node waits 150 ms for company, and has one call of the store under way at a
+ * time, so where one takes longer than that it is two calls: as the node itself has just measured them.
+ */
+async function ackGraceMs(server: TestServer): Promise<number> {
+  const before = await ackCalls(server)
+  await pause(2_000)
+  const after = await ackCalls(server)
+  let slowest = 0
+  for (const [upTo, count] of after) if (count > (before.get(upTo) ?? 0)) slowest = Math.max(slowest, upTo)
+  return Math.max(ACK_GRACE_MS, 2 * slowest)
+}
+
+/** Calls by the upper end of how long they took, in milliseconds. */
+async function ackCalls(server: TestServer): Promise<ReadonlyMap<number, number>> {
+  const samples = (await scrape(server)).get('postrider_store_operation_seconds')?.samples ?? []
+  const buckets = samples
+    .filter(({ name, labels }) => name.endsWith('_bucket') && labels.get('operation') === 'ack')
+    .map(({ labels, value }) => [Number(labels.get('le')) * 1_000, value] as const)
+    .filter(([upTo]) => Number.isFinite(upTo))
+    .toSorted(([a], [b]) => a - b)
+  return new Map(buckets.map(([upTo, value], i) => [upTo, value - (buckets[i - 1]?.[1] ?? 0)]))
+}
+
 export const brokerKilled: Scenario = {
   name: 'SIGKILL of a broker',
   async run(world) {
     const { name, server } = busiest(world)
-    await world.breaking(name, async () => {
-      await server.kill('SIGKILL')
-    })
+    const graceMs = await ackGraceMs(server)
+    await world.breaking(name, async () => void (await server.kill('SIGKILL')), { graceMs })
     world.recoveryMs = await world.recovered(machineNow())
     await server.restart()
   },

@@ -6,6 +6,7 @@ import { META_ID } from '../../../core/stores/mongodb/connection.js'
 import { NEWEST_FORMAT } from '../../../core/stores/mongodb/formats.js'
 import { type MongoStore, type MongoStoreOptions, openMongoStore } from '../../../core/stores/mongodb/open.js'
 import type { EventStoreFactory, EventStoreHandle, StoreOptions } from '../../conformance/factory.js'
+import { Plans } from './plans.js'
 import { type MongoServer, noMongo, startMongo } from './server.js'
 
 /** Databases of one test file on the server. A store that was closed leaves its own, emptied, to the next: making one takes long. */
@@ -36,14 +37,20 @@ export class Databases {
   }
 }
 
-/** Runs suites against one real server; without one they are skipped with the reason. */
+/**
+ * Runs suites against one real server; without one they are skipped with the reason. Whatever was asked of it meanwhile must have had
+ * an index.
+ */
 export function onMongo(t: Test, suites: (factory: EventStoreFactory) => void): void {
   if (noMongo !== false) {
     t.pass('needs MongoDB', { skip: noMongo })
     return
   }
   const running: { databases: Promise<Databases> | null } = { databases: null }
-  suites(mongoFactory(() => (running.databases ??= startMongo().then((server) => new Databases(server)))))
+  const plans = new Plans()
+  const start = (): Promise<Databases> => (running.databases ??= startMongo().then((server) => new Databases(server)))
+  suites(mongoFactory(start, {}, plans))
+  t.test('mongodb: every question used an index', async (t) => plans.check(t, await start()))
   t.test('mongodb: is ended', async (t) => {
     await (await running.databases)?.end()
     t.pass()
@@ -53,6 +60,7 @@ export function onMongo(t: Test, suites: (factory: EventStoreFactory) => void): 
 export function mongoFactory(
   start: () => Promise<Databases>,
   more: Partial<MongoStoreOptions> = {},
+  plans: Plans | null = null,
 ): EventStoreFactory {
   return {
     name: 'mongodb',
@@ -67,8 +75,8 @@ export function mongoFactory(
     async open(_t: Test, options: StoreOptions): Promise<EventStoreHandle> {
       const databases = await start()
       const name = databases.take()
-      const openStore = (): Promise<MongoStore> =>
-        openMongoStore({
+      const openStore = async (): Promise<MongoStore> => {
+        const opened = await openMongoStore({
           url: databases.server.url(name),
           limits: { ...DEFAULT_MAILBOX_LIMITS, ...options.limits },
           ...(options.uplinkLimits === undefined ? {} : { uplinkLimits: options.uplinkLimits }),
@@ -78,6 +86,9 @@ export function mongoFactory(
           ...(options.claimLeaseMs === undefined ? {} : { claimLeaseMs: options.claimLeaseMs }),
           ...more,
         })
+        plans?.watch(opened.connection.collections)
+        return opened
+      }
       let store = await openStore()
       const others: MongoStore[] = []
       let closed = false
