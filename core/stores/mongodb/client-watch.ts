@@ -18,8 +18,8 @@ export class ClientWatch {
   #connections = 0
   #inUse = 0
 
-  /** `revive`: nobody asks the server any more. */
-  constructor(client: MongoClient, counters: MongoCounters, revive: () => void) {
+  /** `revive`: nobody asks the server any more. `tickMs`: for tests. */
+  constructor(client: MongoClient, counters: MongoCounters, revive: () => void, tickMs = TICK_MS) {
     for (const event of ['serverHeartbeatStarted', 'serverHeartbeatSucceeded', 'serverHeartbeatFailed'] as const) {
       client.on(event, () => {
         this.#silent = 0
@@ -29,7 +29,7 @@ export class ClientWatch {
       if (++this.#silent < SILENT_TICKS) return
       this.#silent = 0
       revive()
-    }, TICK_MS)
+    }, tickMs)
     this.#timer.unref()
     client.on('topologyDescriptionChanged', ({ newDescription }) => {
       this.#servers = newDescription.servers

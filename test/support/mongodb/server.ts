@@ -1,7 +1,7 @@
-// A real MongoDB for tests: the one that MONGODB_TEST_URL names, else replica sets of the test's own from MONGOD_BIN or the `mongod`
-// on PATH: ephemeral ports on loopback, temporary folders, ended by their pids.
+// A real MongoDB for tests: the one that MONGODB_TEST_URL names, else replica sets of the test's own from the `mongod` that is found
+// (find-mongod.ts): ephemeral ports on loopback, temporary folders, ended by their pids.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,23 +10,19 @@ import { join } from 'node:path'
 import { type Db, MongoClient } from 'mongodb'
 import type { Test } from 'tap'
 import { freePort } from '../redis/server.js'
+import { findMongod } from './find-mongod.js'
 
-export const MONGOD = process.env['MONGOD_BIN'] ?? 'mongod'
 const GIVEN = process.env['MONGODB_TEST_URL']
-
-const hasBinary = (): boolean =>
-  /db version v/.test(spawnSync(MONGOD, ['--version'], { encoding: 'utf8' }).stdout ?? '')
+const FOUND = await findMongod()
 
 /** False: the tests can start servers of their own. Else why those that must kill or stop one are skipped. */
-export const noMongod: string | false = hasBinary()
-  ? false
-  : 'there is no mongod to start: install MongoDB 4.2 or newer, or set MONGOD_BIN'
+export const noMongod: string | false = FOUND.why
 
 /** False: there is a server. Else why the tests that need one are skipped. */
 export const noMongo: string | false =
   GIVEN !== undefined || noMongod === false
     ? false
-    : 'there is no MongoDB: set MONGODB_TEST_URL to a server on which databases may be made, or MONGOD_BIN to a mongod'
+    : `there is no MongoDB: set MONGODB_TEST_URL to a server on which databases may be made; ${noMongod}`
 
 export interface MongoServer {
   /** The URL of the database `name` on it. */
@@ -107,8 +103,9 @@ async function startMember(folder: string, index: number): Promise<Member> {
   const port = await freePort()
   const dbpath = mkdtempSync(join(folder, `member-${index}-`))
   const log = join(dbpath, 'log')
+  if (FOUND.program === null) throw new Error(FOUND.why)
   const process = spawn(
-    MONGOD,
+    FOUND.program,
     ['--port', String(port), '--dbpath', dbpath, '--replSet', 'test', '--bind_ip', '127.0.0.1', '--logpath', log],
     { stdio: 'ignore' },
   )
