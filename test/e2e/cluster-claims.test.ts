@@ -13,6 +13,7 @@ import { metric } from '../support/road/observe.js'
 import { LONG, pause, until } from '../support/road/wait.js'
 import { SdkDevice } from '../support/sdk/sdk-device.js'
 import type { TestServer } from '../support/server.js'
+import { stopwatch } from '../support/stopwatch.js'
 
 const skip = { skip: noRedis }
 const TURNS = LONG ? 60 : 10
@@ -37,13 +38,14 @@ t.test('claims: a connection on the other node closes the first one within 2 s, 
     for (let turn = 0; turn < TURNS; turn++) {
       const next = await roadDevice(t, nodes[turn % 2] ?? nodes[0], ledger, device, { ackDelayMs, returns: false })
       const from = performance.now()
+      const elapsed = stopwatch(t)
       ledger.cut(device)
       next.start()
       await until(`${device} ${turn} to be connected`, () => next.connections === 1)
       const older: RoadDevice | null = owner
       if (older !== null) {
         await until(`${device} ${turn - 1} to be closed`, () => older.ends === 1)
-        livedOn.push(older.endedAt - from)
+        livedOn.push(Math.min(older.endedAt - from, elapsed()))
       }
       owner = next
       await pause(50 + Math.random() * 100)
@@ -54,10 +56,11 @@ t.test('claims: a connection on the other node closes the first one within 2 s, 
 
   // A device in stream mode, and another connection of it elsewhere.
   const first = await (await sdkDevice(t, nodes[0], 'stream')).is('live')
-  const from = performance.now()
+  const elapsed = stopwatch(t)
   const second = await sdkDevice(t, nodes[1], 'stream')
-  await until('the first one to be told', () => first.ended !== undefined, 5_000)
-  t.ok(performance.now() - from < 2_000, `told after ${Math.round(performance.now() - from)} ms`)
+  await until('the first one to be told', () => first.ended !== undefined, 30_000)
+  const told = elapsed()
+  t.ok(told < 2_000, `told after ${Math.round(told)} ms`)
   t.match(first.ended, { code: 'taken_over' })
   await nodes[0].rest('POST', '/v1/devices/stream/messages', { payload: 'hello' })
   await second.has(1)
@@ -218,9 +221,9 @@ async function losesItsClaims(t: Test, way: 'frozen' | 'cut off'): Promise<void>
   else proxy.hold(true)
   await push('moves', 'two') // its notice waits at the broken node
   await pause(200)
-  const before = performance.now()
+  const elapsed = stopwatch(t)
   const taken = await RawClient.as(other.ports.mqtt, 'moves', token)
-  t.ok(performance.now() - before < 2_000, 'the device is taken by the other node meanwhile')
+  t.ok(elapsed() < 2_000, 'the device is taken by the other node meanwhile')
   taken.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'inbox/moves', qos: 1 }] })
   await until('the second message on the other node', () => taken.texts.includes('two'))
   taken.ack(...taken.publishes)

@@ -8,6 +8,7 @@ import { RoadLedger } from '../support/road/ledger.js'
 import { pause, until } from '../support/road/wait.js'
 import { wholeRoad } from '../support/road/whole-road.js'
 import { TestServer } from '../support/server.js'
+import { stopwatch } from '../support/stopwatch.js'
 
 const skip = { skip: noRedis }
 const SECRETS = {
@@ -82,9 +83,9 @@ void t.test('redis road: Redis is away: 503 within 2 s, devices stay, and it goe
     if (how === 'gone') await redis.kill('SIGKILL')
     else redis.signal('SIGSTOP')
     for (let n = 0; n < 5; n++) {
-      const from = performance.now()
+      const elapsed = stopwatch(t)
       const refused = await push(100 + n)
-      const took = Math.round(performance.now() - from)
+      const took = Math.round(elapsed())
       t.equal(refused.status, 503, `${how}: ${JSON.stringify(refused.body)}`)
       t.ok(refused.headers.get('retry-after') !== null, 'with Retry-After')
       t.ok(took < 2_000, `${took} ms`)

@@ -6,6 +6,7 @@ import t from 'tap'
 import { WebSocket } from 'ws'
 import { AttackedServer } from '../support/attacked-server.js'
 import { exchange, statusOf } from '../support/raw-http.js'
+import { stopwatch } from '../support/stopwatch.js'
 
 void t.test('security: compressed bodies are refused before anything of them is unpacked', async (t) => {
   const attacked = await AttackedServer.start(t)
@@ -69,13 +70,13 @@ void t.test('security: compressed bodies are refused before anything of them is 
 void t.test('security: JSON that is deep, wide, huge or ambiguous is refused or ordinary, and quick', async (t) => {
   const attacked = await AttackedServer.start(t)
   const post = async (path: string, body: string): Promise<number> => {
-    const began = performance.now()
+    const elapsed = stopwatch(t)
     const { status } = await attacked.http(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body,
     })
-    t.ok(performance.now() - began < 3_000, 'quick')
+    t.ok(elapsed() < 3_000, 'quick')
     return status
   }
   const one = '/v1/devices/attacker/messages'

@@ -7,6 +7,7 @@ import { connectPacket, RawClient } from '../support/broker/raw-client.js'
 import { claimsOf, hmacToken, issue, issuerKey, jwksOf, startJwksServer } from '../support/issuer.js'
 import { until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
+import { stopwatch } from '../support/stopwatch.js'
 
 /** The CONNACK code that a token gets; -1: none. */
 async function knock(server: TestServer, device: string, token: string): Promise<number> {
@@ -53,6 +54,9 @@ async function connected(t: Test, server: TestServer, device: string, token: str
   t.teardown(() => client.end())
   return client
 }
+
+// Each has a server of its own, and waits more than it works.
+t.jobs = 2
 
 void t.test('tokens: those of an issuer connect, through new keys, its outage and a restart meanwhile', async (t) => {
   const [rsa, ec, ed] = [issuerKey('RS256', 'rsa'), issuerKey('ES256', 'ec'), issuerKey('EdDSA', 'ed')]
@@ -131,10 +135,10 @@ void t.test(
     const device = await connected(t, server, 'd', await server.token('d'))
     const other = await connected(t, server, 'e', await server.token('e'))
     const before = await server.token('d')
-    const began = performance.now()
+    const elapsed = stopwatch(t)
     t.equal((await server.rest('DELETE', '/v1/devices/d')).status, 204)
-    await device.untilClosed(2_000)
-    t.ok(performance.now() - began < 2_000)
+    await device.untilClosed(30_000)
+    t.ok(elapsed() < 2_000)
     t.equal(await knock(server, 'd', before), 4)
     t.notOk(other.closed)
     await server.stop()
@@ -148,11 +152,12 @@ void t.test(
 void t.test('tokens: a connection ends with its token', async (t) => {
   const server = await TestServer.start(t)
   const began = performance.now()
+  const elapsed = stopwatch(t)
   const short = await connected(t, server, 'd', await server.token('d', 2))
   const long = await connected(t, server, 'e', await server.token('e', 60))
-  await short.untilClosed(6_000)
+  await short.untilClosed(30_000)
   const after = performance.now() - began
-  t.ok(after > 1_500 && after < 4_500, `${Math.round(after)} ms`)
+  t.ok(after > 1_500 && elapsed() < 4_500, `${Math.round(after)} ms`)
   t.notOk(long.closed)
   t.equal(await metric(server, 'mqtt_closes_total{reason="token_expired"}'), 1)
   t.equal(await metric(server, 'connections'), 1)

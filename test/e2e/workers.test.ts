@@ -12,6 +12,7 @@ import { metric } from '../support/road/observe.js'
 import { until } from '../support/road/wait.js'
 import { troublesIn } from '../support/server-log.js'
 import type { TestServer } from '../support/server.js'
+import { stopwatch } from '../support/stopwatch.js'
 
 const noProc = process.platform === 'linux' ? false : 'needs /proc'
 const skip = { skip: noRedis === false ? noProc : noRedis }
@@ -97,12 +98,12 @@ t.test('workers: one port, evenly spread, messages flow, one owner for each devi
   let before: RoadDevice | null = null
   for (let turn = 0; turn < 9; turn++) {
     const next = await roadDevice(t, server, new RoadLedger(), 'moves', { returns: false })
-    const from = performance.now()
+    const elapsed = stopwatch(t)
     await next.start().untilReady()
     const older: RoadDevice | null = before
     if (older !== null) {
-      await until('the older one to be closed', () => older.ends === 1, 5_000)
-      t.ok(performance.now() - from < 4_000, `turn ${turn}: taken over`)
+      await until('the older one to be closed', () => older.ends === 1, 30_000)
+      t.ok(elapsed() < 4_000, `turn ${turn}: taken over`)
     }
     before = next
   }
@@ -195,10 +196,10 @@ t.test('workers: they end with their parent, however that ends', skip, async (t)
   const server = await node('--workers', '2')
   const workers = workersOf(server)
   t.equal(workers.length, 2)
-  const from = performance.now()
+  const elapsed = stopwatch(t)
   await server.kill('SIGKILL')
   await until('the workers to end', () => !workers.some(isThere))
-  const took = performance.now() - from
+  const took = elapsed()
   t.ok(took < 5_000, `${Math.round(took)} ms`)
   await server.restart()
   t.equal(workersOf(server).length, 2, 'the ports are free at once')

@@ -9,6 +9,7 @@ import { killSubscribers } from '../support/cluster.js'
 import { busOf, Heard, noticeOf } from '../support/redis/bus.js'
 import { noRedis, startRedis } from '../support/redis/server.js'
 import { pause, until } from '../support/road/wait.js'
+import { stopwatch } from '../support/stopwatch.js'
 
 const skip = { skip: noRedis }
 
@@ -27,10 +28,11 @@ t.test('redis bus: a subscriber that is killed listens again, and a gap is told 
   const { server, sender, receiver, heard, arrived } = await twoProcesses(t)
   sender.bus.notify('a', [noticeOf(1)])
   await arrived(1)
-  const from = performance.now()
+  const elapsed = stopwatch(t)
   t.equal(await killSubscribers(server), 1)
-  await until('the gap', () => heard.gaps === 1, 3_000)
-  t.ok(heard.gapAt - from < 1_000, `after ${Math.round(heard.gapAt - from)} ms`)
+  await until('the gap', () => heard.gaps === 1, 30_000)
+  const took = elapsed()
+  t.ok(took < 1_000, `after ${Math.round(took)} ms`)
   sender.bus.notify('a', [noticeOf(2)])
   await arrived(2)
   t.equal(heard.gaps, 1, 'and no second one')
@@ -70,9 +72,11 @@ t.test('redis bus: without an answer nothing waits without bound', skip, async (
   const large = noticeOf(1, randomBytes(256 * 1024))
   let slowest = 0
   for (let i = 0; i < 400; i++) {
-    const at = performance.now()
+    // It does not wait for anything, so that its time is the processor's.
+    const before = process.cpuUsage()
     sender.bus.notify('a', [large])
-    slowest = Math.max(slowest, performance.now() - at)
+    const { user, system } = process.cpuUsage(before)
+    slowest = Math.max(slowest, (user + system) / 1_000)
     if (i % 20 === 0) await pause(0)
   }
   t.ok(sender.counters.noticesDropped > 200, `${sender.counters.noticesDropped} of 400 were dropped at once`)

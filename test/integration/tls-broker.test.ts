@@ -8,6 +8,7 @@ import type { EntranceFailure } from '../../broker/listeners/entrance.js'
 import { startNode, until, type TestNode, type TestNodeOptions } from '../support/broker/node.js'
 import { connectPacket, RawClient } from '../support/broker/raw-client.js'
 import { Authority } from '../support/certificates.js'
+import { stopwatch } from '../support/stopwatch.js'
 import { plainSocket, testCertificates, tlsConnect, untilClosed, type TlsFolder } from '../support/tls.js'
 
 const authority = new Authority()
@@ -108,9 +109,9 @@ void t.test('TLS: what is not TLS is closed at once, and nobody else notices', a
 void t.test('TLS: a handshake with the plain ports is closed at once', async (t) => {
   const node = await secureNode(t)
   for (const port of [node.mqtt, node.ws]) {
-    const from = performance.now()
+    const elapsed = stopwatch(t)
     await t.rejects(tlsConnect(port, { ca }))
-    t.ok(performance.now() - from < 2_000)
+    t.ok(elapsed() < 2_000)
   }
   t.equal(node.counters.protocolErrors.not_connect, 1)
   await until('the WebSocket one', () => failed(node, 'upgrade_refused') === 1)
@@ -144,11 +145,11 @@ void t.test('TLS: a flood of silent connections keeps nobody out', async (t) => 
   for (let i = 0; i < 60; i++) await plainSocket(t, node.mqtts)
   await until('the first ones to be crowded out', () => failed(node, 'crowded_out') === 40)
   t.equal(node.counters.entrance.waiting, 20)
-  const from = performance.now()
+  const elapsed = stopwatch(t)
   const client = await device(node, 'p1')
   await node.push('p1', 'hello')
   await until('the message', () => client.texts.length === 1)
-  t.ok(performance.now() - from < 1_000)
+  t.ok(elapsed() < 1_000)
 })
 
 void t.test('TLS: of too many half handshakes the new one goes, until the oldest had its time', async (t) => {
