@@ -21,6 +21,8 @@ const names = (prefix: string, count: number): string[] => Array.from({ length: 
 
 const FLAGS = ['--connect-rate-per-device', 'off', '--inbox-max', '50000']
 
+t.setTimeout(900_000)
+
 /** Starting a process takes long on a busy machine. */
 const START_MS = 90_000
 

@@ -10,6 +10,7 @@ import { RoadLedger } from '../support/road/ledger.js'
 import { metric } from '../support/road/observe.js'
 import { pause, until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
+import { stopwatch } from '../support/stopwatch.js'
 
 const skip = { skip: noRedis }
 
@@ -17,9 +18,9 @@ const names = (prefix: string, count: number): string[] => Array.from({ length: 
 
 /** SIGTERM, and how the process ended and when. */
 async function stopped(t: Test, server: TestServer, withinMs: number): Promise<number> {
-  const from = performance.now()
+  const elapsed = stopwatch(t)
   t.same(await server.stop(), { code: 0, signal: null }, 'exit code 0')
-  const took = performance.now() - from
+  const took = elapsed()
   t.ok(took < withinMs, `${Math.round(took)} ms of ${withinMs}`)
   return took
 }
