@@ -3,6 +3,7 @@
 import mqtt from 'mqtt'
 import t, { type Test } from 'tap'
 import { runCommand } from '../support/command.js'
+import { startFakeMongo } from '../support/mongodb/fake-server.js'
 import { databaseOf, noMongo } from '../support/mongodb/server.js'
 import { freePort, noRedis, startRedis } from '../support/redis/server.js'
 import { drained, kept, producerFor, roadDevice, statusOf, untilArrived } from '../support/road/fleet.js'
@@ -152,4 +153,18 @@ void t.test('mongodb road: a store that cannot be used is told at the start, wit
   const wrong = await serve('mongodb:hush')
   t.match(wrong, { code: 78, stderr: /POSTRIDER_STORE: .* cannot be; it must be file: and a folder/ })
   for (const { stderr } of [gone, without]) t.notMatch(stderr, /hush/)
+  const says = { ok: 1, isWritablePrimary: true, maxBsonObjectSize: 16_777_216, minWireVersion: 0 }
+  const old = await startFakeMongo({ ...says, maxWireVersion: 5, version: '3.4.24' })
+  const single = await startFakeMongo({ ...says, maxWireVersion: 21, version: '7.0.14' })
+  t.teardown(() => {
+    for (const server of [old, single]) server.stop()
+  })
+  const tooOld = await serve(`mongodb://u:hush@127.0.0.1:${old.port}/db`)
+  t.match(tooOld, { code: 78, stderr: /127\.0\.0\.1:\d+\/db: the server is too old, 4\.2 or newer is needed/ })
+  t.notMatch(tooOld.stderr, /hush/)
+  const noSet = await serve(`mongodb://127.0.0.1:${single.port}/db`, {
+    ...SECRETS,
+    POSTRIDER_BUS: `redis://127.0.0.1:${port}`,
+  })
+  t.match(noSet, { code: 78, stderr: /the server is in no replica set, but more nodes than one need one/ })
 })

@@ -32,7 +32,7 @@ export async function findMongod({ env, answers, load }: MongodSources = REAL): 
     const downloaded = await download(await load())
     return answers(downloaded) ? { program: downloaded, why: false } : none(`what ${PACKAGE} downloaded is no mongod`)
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
+    const reason = error instanceof Error ? error.message.split(/\n| imported from /)[0] : String(error)
     return none(
       `there is no mongod to start: install MongoDB 4.2 or newer, set MONGOD_BIN, or install ${PACKAGE} (${reason})`,
     )
