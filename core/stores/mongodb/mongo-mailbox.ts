@@ -314,10 +314,13 @@ export class MongoMailbox implements Mailbox {
       const { online, isGone = nobody } = query
       try {
         const found = await devices
-          .find(query.after === null ? {} : { _id: { $gt: query.after } }, {
-            projection: WITHOUT_BODIES_AND_DEDUP,
-            ...inOneAnswer(query.limit + 1),
-          })
+          .find(
+            { _id: { $gt: query.after ?? '' } },
+            {
+              projection: WITHOUT_BODIES_AND_DEDUP,
+              ...inOneAnswer(query.limit + 1),
+            },
+          )
           .sort({ _id: 1 })
           .limit(query.limit + 1)
           .toArray()
