@@ -33,6 +33,11 @@ export interface StoreSupport {
   readonly formatVersion: Support
   /** A claim outlives `reopen`. (A store of one process may forget claims: its connections ended with the process.) */
   readonly claimsKept: Support
+  /**
+   * A new generation forgets what was on the wire: until the next stop in good order, every older message counts as sent
+   * before. Default: it is known.
+   */
+  readonly wireForgotten?: boolean
   /** Claims of a process that died end by themselves. */
   readonly claimsEnded: Support
   /** Messages expire, and are told, although nobody looks at the device. */

@@ -20,6 +20,7 @@ export function lmdbFactory(durability: 'disk' | 'process'): EventStoreFactory {
       generation: true,
       formatVersion: true,
       claimsKept: 'one process serves the store, and its connections end with it',
+      wireForgotten: true,
       claimsEnded: true,
       looksByItself: true,
     },

@@ -26,6 +26,8 @@ export class ReferenceStore {
   readonly clock: Clock
   readonly limits: MailboxLimits
   readonly inboxes = new Map<string, ReferenceInbox>()
+  /** Messages from before this time may have been on the wire, though nobody knows. Milliseconds. */
+  sentBefore = 0
   #generation = 1
   #epochs = 0
 
@@ -164,6 +166,7 @@ class ReferenceMailbox implements Mailbox {
     const end = inbox.endOf(position.epoch)
     if (end === null || position.seq > end) return { kind: 'diverged' }
 
+    const { sentBefore } = this.#store
     const entries: PageEntry[] = []
     let messages = 0
     let bytes = 0
@@ -177,7 +180,12 @@ class ReferenceMailbox implements Mailbox {
         if (messages > 0 && (messages >= maxMessages || bytes + size > maxBytes)) break
         messages++
         bytes += size
-        entries.push({ kind: 'message', epoch, message, redelivered: message.seq <= inbox.sent })
+        entries.push({
+          kind: 'message',
+          epoch,
+          message,
+          redelivered: message.seq <= inbox.sent || message.at < sentBefore,
+        })
       }
       last = message.seq
     }

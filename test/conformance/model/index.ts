@@ -63,6 +63,9 @@ async function compare(
       if (op.op === 'generation') reference.newGeneration()
       if (op.op === 'generation' || op.op === 'reopen') {
         await (op.op === 'reopen' ? store.reopen() : store.changeGeneration())
+        if (factory.supports.wireForgotten === true) {
+          reference.sentBefore = op.op === 'generation' ? clock.now() : 0
+        }
         if (!keepsClaims) reference.forgetClaims()
         expected.reopened(reference.open())
         actual.reopened(store.mailbox)
