@@ -129,6 +129,7 @@ export const LOG_EVENTS = {
   store_close_failed: { level: 'error', text: 'store_close_failed' },
   store_halted: { level: 'fatal', text: 'store_halted' },
   store_commit_failed: { level: 'error', text: 'store_commit_failed' },
+  store_journal_file_failed: { level: 'warn', text: 'store_journal_file_failed' },
   store_maintenance_failed: { level: 'warn', text: 'store_maintenance_failed' },
   redis_connection_failed: { level: 'warn', text: 'redis_connection_failed' },
   redis_instance_unknown: { level: 'warn', text: 'redis_instance_unknown' },

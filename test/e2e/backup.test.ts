@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import t, { type Test } from 'tap'
+import { createLogger } from '../../core/log.js'
+import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
+import { openLmdbStore } from '../../core/stores/lmdb/open.js'
 import { restoreScenario } from '../support/backup/restore-scenario.js'
 import { runCommand } from '../support/command.js'
 import { until } from '../support/road/wait.js'
@@ -86,6 +89,59 @@ void t.test('backup: each start on the same copy is another generation', async (
   }
   t.equal(new Set(epochs).size, 3, epochs.join(' '))
 })
+
+void t.test(
+  'backup: of a store under load: all that was accepted before, and no gap in what came meanwhile',
+  async (t) => {
+    const folder = await folderOf(t)
+    const server = await TestServer.start(t)
+    const devices = Array.from({ length: 4 }, (_, i) => `phone-${i}`)
+    /** The highest seq that was answered, by device. */
+    const heads = new Map<string, number>()
+    const stopped = new AbortController()
+    const lanes = devices.map(async (device) => {
+      for (let n = 0; !stopped.signal.aborted; n++) {
+        const { body } = await server.rest('POST', `/v1/devices/${device}/messages`, { payload: `${n}`, ttl: 3_600 })
+        if (typeof body !== 'object' || body === null || !('seq' in body)) throw new Error(JSON.stringify(body))
+        heads.set(device, Number(body.seq))
+        // New devices go another way to the disk than messages to those that are known.
+        if (n % 10 === 0) await server.rest('POST', `/v1/devices/${device}-${n}/messages`, { payload: 'x' })
+      }
+    })
+    try {
+      for (let round = 0; round < 3; round++) {
+        await until('more messages', () => devices.every((device) => (heads.get(device) ?? 0) >= round * 50 + 50))
+        const before = new Map(heads)
+        const copy = join(folder, `copy-${round}`)
+        t.match(await runCommand(t, ['backup', '--store', `file:${server.folder}`, '--to', copy]), { code: 0 })
+        t.notMatch(readdirSync(copy).join(), /journal-/, 'the copy is one file')
+        const store = await openLmdbStore({
+          path: copy,
+          durability: 'disk',
+          limits: DEFAULT_MAILBOX_LIMITS,
+          log: createLogger({ level: 'silent' }),
+        })
+        for (const device of devices) {
+          const info = await store.mailbox.info(device)
+          const head = info?.head ?? 0
+          const least = before.get(device) ?? 0
+          if (head < least) t.fail(`copy ${round}: ${device} ends at ${head}, ${least} was accepted before`)
+          const peeked = await store.mailbox.peek(device, { after: 0, limit: 10_000, maxBytes: 1e8 })
+          const seqs = peeked?.messages.map(({ message }) => message.seq) ?? []
+          t.same(
+            seqs,
+            Array.from({ length: head }, (_, i) => i + 1),
+            `copy ${round}: ${device}, ${head} messages`,
+          )
+        }
+        await store.close()
+      }
+    } finally {
+      stopped.abort()
+      await Promise.all(lanes)
+    }
+  },
+)
 
 void t.test('backup: is there as a whole, for its owner alone, or not at all', async (t) => {
   const folder = await folderOf(t)

@@ -119,16 +119,18 @@ interface Tally {
   accepted: number
   failures: number
   crashes: number
+  /** Commits that went into journal files. */
+  filed: number
 }
 
 /** One walk; answers what was wrong. */
-async function walk(t: Test, seed: number, tally: Tally): Promise<readonly string[]> {
+async function walk(t: Test, seed: number, files: boolean, tally: Tally): Promise<readonly string[]> {
   const random = seeded(seed)
   const below = (n: number): number => Math.floor(random() * n)
   const pick = <T>(list: readonly T[]): T | undefined => list[below(list.length)]
   const clock = new FakeClock()
   const answers = new Answers()
-  let rig = openLmdbRig(t, { clock, limits: LIMITS })
+  let rig = openLmdbRig(t, { clock, limits: LIMITS, files })
   let names = 0
   let calls: Array<Promise<unknown>> = []
   // A call that fails promises nothing.
@@ -220,6 +222,7 @@ async function walk(t: Test, seed: number, tally: Tally): Promise<readonly strin
   }
   const replace = async (next: LmdbRig): Promise<void> => {
     const old = rig
+    tally.filed += old.commits.filed
     rig = next
     await old.drop()
   }
@@ -257,17 +260,22 @@ if (long) {
   t.comment('timeout=600000') // the runner's own limit for this file
 }
 
-void t.test('lmdb fuzz: answers stay true through failing commits and crashes', { timeout: 600_000 }, async (t) => {
-  const first = given === undefined ? 1 : Number(given)
-  const walks = given !== undefined ? 1 : long ? 200 : 12
-  const tally: Tally = { accepted: 0, failures: 0, crashes: 0 }
-  for (let seed = first; seed < first + walks; seed++) {
-    const violations = await walk(t, seed, tally).catch((error: unknown) => {
-      throw new Error(`CI_SEED=${seed} repeats it`, { cause: error })
-    })
-    t.same(violations, [], `seed ${seed}; CI_SEED=${seed} repeats it`)
-    if (violations.length > 0) return
-  }
-  t.comment(tally)
-  if (given === undefined) t.ok(tally.accepted > 0 && tally.failures > 0 && tally.crashes > 0, 'all of it happened')
-})
+for (const files of [false, true]) {
+  const name = `answers stay true through failing commits and crashes, ${files ? 'with' : 'without'} journal files`
+  void t.test(`lmdb fuzz: ${name}`, { timeout: 600_000 }, async (t) => {
+    const first = given === undefined ? 1 : Number(given)
+    const walks = given !== undefined ? 1 : long ? 200 : 12
+    const tally: Tally = { accepted: 0, failures: 0, crashes: 0, filed: 0 }
+    for (let seed = first; seed < first + walks; seed++) {
+      const violations = await walk(t, seed, files, tally).catch((error: unknown) => {
+        throw new Error(`CI_SEED=${seed} repeats it`, { cause: error })
+      })
+      t.same(violations, [], `seed ${seed}; CI_SEED=${seed} repeats it`)
+      if (violations.length > 0) return
+    }
+    t.comment(tally)
+    if (given !== undefined) return
+    t.ok(tally.accepted > 0 && tally.failures > 0 && tally.crashes > 0, 'all of it happened')
+    t.equal(tally.filed > 0, files)
+  })
+}

@@ -1,8 +1,9 @@
-import { cpSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import t from 'tap'
 import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
 import { openLmdbStore, type LmdbStore } from '../../core/stores/lmdb/open.js'
+import { copyLmdbStore } from '../support/lmdb-copy.js'
 
 const log = createLogger({ level: 'silent' })
 const open = (path: string) => openLmdbStore({ path, durability: 'disk', limits: DEFAULT_MAILBOX_LIMITS, log })
@@ -40,7 +41,8 @@ void t.test('lmdb: what was pending at an unclean stop counts as sent before, wh
   const folder = t.testdir()
   const first = await open(`${folder}/first`)
   await push(first, 'one')
-  cpSync(`${folder}/first/store.mdb`, `${folder}/killed/store.mdb`)
+  mkdirSync(`${folder}/killed`)
+  copyLmdbStore(`${folder}/first`, `${folder}/killed`)
   await first.close()
   const killed = await open(`${folder}/killed`)
   t.teardown(() => killed.close())

@@ -1,11 +1,12 @@
-// Runs in a small file system. Appends until it is refused, checks what
-// was accepted, handles some of it, appends again, reopens and checks once more. Prints one JSON line.
+// Runs in a small file system. Appends until it is refused, checks what was accepted, handles some of it, appends again, reopens
+// and checks once more. Prints one JSON line.
 
 import { setTimeout as nextTry } from 'node:timers/promises'
 import { createLogger } from '../../core/log.js'
 import { DEFAULT_MAILBOX_LIMITS } from '../../core/ports/mailbox.js'
 import { PostriderError } from '../../core/errors.js'
 import { openLmdbStore } from '../../core/stores/lmdb/open.js'
+import { journalFilesIn } from './lmdb-copy.js'
 
 interface Accepted {
   readonly device: string
@@ -14,6 +15,7 @@ interface Accepted {
 }
 
 const path = process.argv[2] ?? ''
+const size = Number(process.argv[3] ?? '1000')
 const options = {
   path,
   durability: 'disk',
@@ -24,16 +26,17 @@ const options = {
 let store = await openLmdbStore(options)
 const accepted: Accepted[] = []
 const refusals = new Set<string>()
+let journalFiles = 0
 
 const DEVICES = Array.from({ length: 10 }, (_, i) => `d${i}`)
 
-/** Ten messages of 1,000 bytes, one to each of `devices`. */
+/** Ten messages, one to each of `devices`. */
 async function append(n: number, devices = DEVICES): Promise<boolean> {
   try {
     const results = await store.mailbox.append(
       devices.map((device) => ({
         device,
-        payload: Buffer.alloc(1_000, n),
+        payload: Buffer.alloc(size, n),
         contentType: 'application/octet-stream',
         attributes: null,
         dedupId: `m${n}`,
@@ -44,6 +47,7 @@ async function append(n: number, devices = DEVICES): Promise<boolean> {
     results.forEach((result, i) => {
       if (result.ok) accepted.push({ device: devices[i] ?? '', seq: result.seq, epoch: result.epoch })
     })
+    journalFiles = Math.max(journalFiles, journalFilesIn(path).length)
     return results.every((result) => result.ok)
   } catch (error) {
     refusals.add(error instanceof PostriderError ? error.code : String(error))
@@ -61,7 +65,7 @@ async function lost(): Promise<number> {
 }
 
 async function until(what: () => Promise<boolean>): Promise<boolean> {
-  const end = Date.now() + 30_000
+  const end = Date.now() + 120_000
   while (Date.now() < end) {
     if (await what()) return true
     await nextTry(1)
@@ -96,5 +100,5 @@ store = await openLmdbStore(options)
 const lostReopened = await lost()
 await store.close()
 process.stdout.write(
-  `${JSON.stringify({ filled, acceptedAtFull, refusals: [...refusals], lostAtFull, freed, resumed, lostAfter, lostReopened })}\n`,
+  `${JSON.stringify({ filled, acceptedAtFull, refusals: [...refusals], lostAtFull, freed, resumed, lostAfter, lostReopened, journalFiles })}\n`,
 )

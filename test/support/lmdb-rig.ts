@@ -1,7 +1,8 @@
 // The embedded store's engine and mailbox on a real LMDB file, without timers: nothing happens but what a test does. Commits
-// fail on demand, through a condition that the file does not meet; a crash is a copy of the file, opened again.
+// fail on demand, through a condition that LMDB's file does not meet or a journal file that takes half of a record; a crash is a
+// copy of the files, opened again.
 
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { open } from 'lmdb'
@@ -11,11 +12,12 @@ import type { NewMessage } from '../../core/model/message.js'
 import { DEFAULT_MAILBOX_LIMITS, type MailboxLimits } from '../../core/ports/mailbox.js'
 import { DEFAULT_UPLINK_LIMITS } from '../../core/ports/uplink.js'
 import { Engine } from '../../core/stores/lmdb/engine.js'
-
+import { type JournalDisk, REAL_DISK } from '../../core/stores/lmdb/journal-file.js'
 import { LmdbMailbox } from '../../core/stores/lmdb/lmdb-mailbox.js'
 import { LmdbUplink } from '../../core/stores/lmdb/lmdb-uplink.js'
 import { openTables } from '../../core/stores/lmdb/tables.js'
 import { FakeClock } from './fake-clock.js'
+import { copyLmdbStore } from './lmdb-copy.js'
 
 const FILE = 'store.mdb'
 const KEY = Buffer.from('group')
@@ -25,6 +27,8 @@ const UNMET = 2 ** 45
 export interface LmdbRigOptions {
   readonly limits?: Partial<MailboxLimits>
   readonly clock?: FakeClock
+  /** Changes may go into journal files. Default false. */
+  readonly files?: boolean
 }
 
 /** How commits end. */
@@ -33,9 +37,14 @@ interface Commits {
   fail: () => boolean
   /** Handed over so far. */
   count: number
+  /** Of them, to journal files. */
+  filed: number
+  /** What a record of a journal file waits for before it is written. */
+  hold: ((fd: number) => Promise<void>) | null
 }
 
 export interface LmdbRig {
+  readonly folder: string
   readonly clock: FakeClock
   readonly engine: Engine
   readonly mailbox: LmdbMailbox
@@ -45,6 +54,8 @@ export interface LmdbRig {
   crash(limits?: Partial<MailboxLimits>): LmdbRig
   /** Ends the store in order, and opens its file again. */
   restart(limits?: Partial<MailboxLimits>): Promise<LmdbRig>
+  /** Closes LMDB's file as it is. Idempotent. */
+  close(): Promise<void>
   /** Closes the file as it is, and removes it. Idempotent; also done at the end of the test. */
   drop(): Promise<void>
 }
@@ -65,7 +76,7 @@ function openFolder(t: Test, folder: string, options: LmdbRigOptions): LmdbRig {
     overlappingSync: false,
   })
   const tables = openTables(env)
-  const commits: Commits = { fail: () => false, count: 0 }
+  const commits: Commits = { fail: () => false, count: 0, filed: 0, hold: null }
   const refused = (): boolean => {
     commits.count++
     return commits.fail()
@@ -76,9 +87,21 @@ function openFolder(t: Test, folder: string, options: LmdbRigOptions): LmdbRig {
   const batch = env.batch.bind(env)
   sequence.ifVersion = (key, version, write) => ifVersion(key, refused() ? UNMET : version, write)
   env.batch = (write) => (refused() ? ifVersion(KEY, UNMET, write) : batch(write))
+  const files = options.files ?? false
+  const journalDisk: JournalDisk = {
+    write: async (fd, pieces, position) => {
+      commits.filed++
+      await commits.hold?.(fd)
+      if (!refused()) return REAL_DISK.write(fd, pieces, position)
+      const half = Buffer.concat(pieces)
+      return REAL_DISK.write(fd, [half.subarray(0, half.length / 2)], position)
+    },
+  }
 
   const engine = new Engine({
     folder,
+    journalFiles: files,
+    journalDisk,
     tables,
     limits: { ...DEFAULT_MAILBOX_LIMITS, ...options.limits },
     clock,
@@ -93,10 +116,11 @@ function openFolder(t: Test, folder: string, options: LmdbRigOptions): LmdbRig {
 
   const copy = (limits: Partial<MailboxLimits> | undefined): LmdbRig => {
     const to = newFolder()
-    copyFileSync(join(folder, FILE), join(to, FILE))
-    return openFolder(t, to, { clock, limits: limits ?? options.limits ?? {} })
+    copyLmdbStore(folder, to)
+    return openFolder(t, to, { clock, files, limits: limits ?? options.limits ?? {} })
   }
   return {
+    folder,
     clock,
     engine,
     mailbox: new LmdbMailbox(engine),
@@ -108,6 +132,7 @@ function openFolder(t: Test, folder: string, options: LmdbRigOptions): LmdbRig {
       await close()
       return copy(limits)
     },
+    close,
     drop,
   }
 }

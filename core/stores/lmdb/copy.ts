@@ -18,7 +18,7 @@ import type { CopiedPorts, Revocation, StoreCopy } from '../../migration/store-c
 import { ByteReader, ByteWriter } from './bytes.js'
 import { DedupIndex, firstWindow } from './dedup-index.js'
 import { Directory } from './directory.js'
-import { readNumber, writeNumber } from './engine.js'
+import { readNumber, writeNumber } from './numbers.js'
 import { checkFormat, openEnvironment, requireStore } from './environment.js'
 import { InboxState } from './inbox-state.js'
 import { takeLock } from './lock.js'
@@ -28,6 +28,7 @@ import { writeEntry } from './message-codec.js'
 import { openLmdbStore } from './open.js'
 import { encodeRecord } from './record-codec.js'
 import { recover } from './recovery.js'
+import { storedGroups } from './stored-journal.js'
 import { deviceKey, messageKey, metaKey, numberKey, openTables, type Tables } from './tables.js'
 
 export interface CopyOptions {
@@ -98,7 +99,12 @@ class LmdbCopy implements StoreCopy {
     const directory = new Directory(tables)
     const window = firstWindow(systemClock.now(), this.#options.limits.dedupWindowSeconds * 1000)
     const dedup = new DedupIndex(tables.dedup, this.#options.limits.dedupWindowSeconds * 1000, window)
-    recover(tables, directory, new Materializer(tables, directory, dedup, MATERIALIZER_DEFAULTS), 0)
+    recover(
+      storedGroups(this.where, tables),
+      directory,
+      new Materializer(tables, directory, dedup, null, MATERIALIZER_DEFAULTS),
+      0,
+    )
     const disk = createLogReader(tables)
     for (const device of directory.ids(null)) {
       const state = directory.get(device)

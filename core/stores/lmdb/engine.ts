@@ -11,18 +11,23 @@ import { randomId } from '../../random-id.js'
 import { applyAging } from './aging.js'
 import { DedupIndex, type DedupWindow, firstWindow } from './dedup-index.js'
 import { Directory } from './directory.js'
-import { type Group, GroupCommit } from './group-commit.js'
+import { type Group, GroupCommit, type Place } from './group-commit.js'
 import { InboxState, type LogReader } from './inbox-state.js'
 import { Ledger } from './ledger.js'
 import { LmdbCounters, type LmdbUsage } from '../../metrics/lmdb-counters.js'
+import type { JournalDisk } from './journal-file.js'
+import { JournalFiles } from './journal-files.js'
 import { createLogReader } from './log-reader.js'
 import { Materializer, MATERIALIZER_DEFAULTS } from './materializer.js'
 import { recover } from './recovery.js'
+import { readNumber, writeNumber } from './numbers.js'
+import { readSequence, SEQUENCE_KEY, sequenceValue } from './sequence.js'
 import { Space } from './space.js'
-import { deviceKey, journalKey, metaKey, numberKey, type Tables } from './tables.js'
+import { journalId, storedGroups } from './stored-journal.js'
+import { deviceKey, journalKey, numberKey, type Tables } from './tables.js'
 
-const SEQUENCE_KEY = Buffer.from('group')
-const SEQUENCE_VALUE = Buffer.alloc(1)
+/** States are brought to their places with a group this long after the last time. Milliseconds. */
+const MATERIALIZE_INTERVAL = 25
 /** Retention is looked at this often per device at most. Milliseconds. */
 const AGING_INTERVAL = 250
 
@@ -35,6 +40,10 @@ export interface EngineOptions {
   readonly log: Logger
   readonly generation: string
   readonly counters?: LmdbCounters
+  /** Changes may go into journal files beside LMDB: the store waits for its disk. Default false. */
+  readonly journalFiles?: boolean
+  /** Default: the file system. */
+  readonly journalDisk?: JournalDisk
   /** Messages from before this time (milliseconds) count as sent before: DUP. Default 0. */
   readonly sentBefore?: number
 }
@@ -52,7 +61,11 @@ export class Engine {
   readonly dedup: DedupIndex
   readonly groups: GroupCommit
   readonly ledger: Ledger
+  readonly #folder: string
+  readonly #files: JournalFiles
+  readonly #useFiles: boolean
   readonly #materializer: Materializer
+  #materializedAt = -Infinity
   readonly #space: Space
   #nextNumber: number
   #nextNumberStored: number
@@ -78,25 +91,34 @@ export class Engine {
     )
     this.directory = new Directory(this.tables)
     this.dedup = new DedupIndex(this.tables.dedup, this.#dedupWindowMs, this.#readDedupWindow())
-    this.#materializer = new Materializer(this.tables, this.directory, this.dedup, MATERIALIZER_DEFAULTS)
+    this.#folder = options.folder
+    this.#useFiles = options.journalFiles ?? false
+    this.#files = new JournalFiles({
+      folder: options.folder,
+      id: journalId(this.tables),
+      log: this.log,
+      write: this.#useFiles,
+      monotonic: () => this.clock.monotonic(),
+      roomy: () => this.#space.roomy,
+      ...(options.journalDisk === undefined ? {} : { disk: options.journalDisk }),
+    })
+    this.#materializer = new Materializer(this.tables, this.directory, this.dedup, this.#files, MATERIALIZER_DEFAULTS)
     this.#nextNumber = this.#nextNumberStored = readNumber(this.tables, 'next-number') ?? 1
     let last: number
     try {
-      last = recover(this.tables, this.directory, this.#materializer, this.clock.monotonic())
+      last = this.#recover()
     } catch (error) {
       throw new StartupError(`the store's journal cannot be read: ${messageOf(error)}`, { cause: error })
     }
-    this.groups = new GroupCommit(
-      Math.max(last, this.tables.sequence.getEntry(SEQUENCE_KEY)?.version ?? 0) + 1,
-      () => this.clock.monotonic(),
-      {
-        mayGrow: () => this.#space.mayGrow(0),
-        tight: () => this.#space.tight,
-        commit: (group, after) => this.#measured(group, this.#commit(group, after)),
-        failed: (group, error) => this.#failed(group, error),
-        fatal: (error) => this.#fatal(error),
-      },
-    )
+    this.groups = new GroupCommit(last + 1, () => this.clock.monotonic(), {
+      mayGrow: () => this.#space.mayGrow(0),
+      tight: () => this.#space.tight,
+      place: (group) => this.#placeOf(group),
+      commit: (group, place, after) =>
+        this.#measured(group, place === 'table' ? this.#commit(group, after) : this.#file(group)),
+      failed: (group, error) => this.#failed(group, error),
+      fatal: (error) => this.#fatal(error),
+    })
     this.ledger = new Ledger(
       this.groups,
       this.disk,
@@ -207,15 +229,51 @@ export class Engine {
       this.log.error({ err: error }, 'store_close_failed')
     }
     await this.groups.close()
+    // After a halt, memory says nothing of what is needed.
+    const empty = !this.groups.halted && readSequence(this.tables).files.length === 0
+    if (empty) await this.tables.env.flushed
+    await this.#files.close(empty)
+  }
+
+  /** Answers the last group on the disk. */
+  #recover(): number {
+    const journaled = recover(
+      storedGroups(this.#folder, this.tables),
+      this.directory,
+      this.#materializer,
+      this.clock.monotonic(),
+    )
+    const { last } = readSequence(this.tables)
+    this.#files.startAfter(Math.max(journaled, last))
+    return Math.max(journaled, last)
+  }
+
+  /** A file takes the journal of what needs nothing else, in between the times at which states are brought to their places. */
+  #placeOf(group: Group): Place {
+    if (!this.#useFiles || group.writes.length > 0 || this.#writeAll) return 'table'
+    if (this.#nextNumber !== this.#nextNumberStored || this.groups.room !== 'plenty') return 'table'
+    const now = this.clock.monotonic()
+    const rested = Math.abs(now - this.#materializedAt) >= MATERIALIZE_INTERVAL
+    if (rested && this.#materializer.due(now)) return 'table'
+    return group.journal.changes === 0 ? 'nowhere' : (this.#files.takes(group) ?? 'table')
+  }
+
+  #file(group: Group): Promise<boolean> {
+    this.#materializer.expect(group.journal.changes)
+    const parts = group.journal.finish()
+    // States were touched in memory, and will be written in their turn: nothing to store.
+    if (parts.length === 0) return Promise.resolve(true)
+    const { place, bytes, stored } = this.#files.append(group, parts)
+    this.#materializer.journaled(group.number, parts.length, bytes, place)
+    group.effects.push(() => this.#files.stored(group.number))
+    return stored.then(() => true)
   }
 
   /** The version of the one entry of `sequence` is the number of the last group: the condition of the next one. */
   #commit(group: Group, after: number | null): Promise<boolean> {
     const { env, sequence } = this.tables
-    const write = (): void => {
-      void sequence.put(SEQUENCE_KEY, SEQUENCE_VALUE, group.number)
-      this.#write(group)
-    }
+    this.#files.passed(group.number)
+    const write = (): void => this.#write(group)
     return after === null ? env.batch(write) : sequence.ifVersion(SEQUENCE_KEY, after, write)
   }
 
@@ -238,22 +296,32 @@ export class Engine {
   }
 
   #write(group: Group): void {
-    // First: an id that is written goes into the window of now, or it would be forgotten a window too early.
+    // Before all else: of a group that breaks off half-written the number is on the disk, and not given again.
+    this.#writeSequence(group)
+    // Then: an id that is written goes into the window of now, or it would be forgotten a window too early.
     if (this.dedup.rotate(this.clock.now()) || !this.#dedupWindowStored) this.#writeDedupWindow()
     for (const write of group.writes) write()
     const journaled = group.journal.changes > 0
-    this.#materializer.run(group, this.clock.monotonic(), { all: this.#writeAll, room: this.groups.room })
+    this.#materializer.expect(group.journal.changes)
+    this.#materializedAt = this.clock.monotonic()
+    this.#materializer.run(group, this.#materializedAt, { all: this.#writeAll, room: this.groups.room })
     let bytes = 0
     const parts = journaled ? group.journal.finish() : []
     parts.forEach((part, i) => {
       void this.tables.journal.put(journalKey(group.number, i), part)
       bytes += part.length
     })
-    if (parts.length > 0) this.#materializer.journaled(group.number, parts.length, bytes)
+    if (parts.length > 0) this.#materializer.journaled(group.number, parts.length, bytes, null)
     if (this.#nextNumber !== this.#nextNumberStored) {
       this.#nextNumberStored = this.#nextNumber
       writeNumber(this.tables, 'next-number', this.#nextNumber)
     }
+    this.#writeSequence(group)
+    group.effects.push(() => this.#files.release())
+  }
+
+  #writeSequence(group: Group): void {
+    void this.tables.sequence.put(SEQUENCE_KEY, sequenceValue(this.#files.needed), group.number)
   }
 
   /** Ends the process, by an error that nobody catches: the next start makes memory anew from the disk. */
@@ -294,11 +362,12 @@ export class Engine {
     for (const { device, claim, connectedAt, onWire } of this.directory.claimed()) {
       if (claim !== null) claims.set(device, { claim, connectedAt, onWire })
     }
+    this.#files.cut()
     this.dedup.reset(this.#readDedupWindow())
     this.#dedupWindowStored = false
     this.directory.clear()
     this.#materializer.clear()
-    recover(this.tables, this.directory, this.#materializer, this.clock.monotonic())
+    const onDisk = this.#recover()
     this.#nextNumberStored = 0
     for (const [device, { claim, connectedAt, onWire }] of claims) {
       const state = this.directory.get(device)
@@ -308,7 +377,7 @@ export class Engine {
       state.restoreWire(onWire)
     }
     for (const reset of this.#resets) reset()
-    return this.tables.sequence.getEntry(SEQUENCE_KEY)?.version ?? 0
+    return onDisk
   }
 }
 
@@ -321,15 +390,4 @@ function observeCommitError(error: unknown): void {
   if (error instanceof Error && 'commitError' in error && error.commitError instanceof Promise) {
     error.commitError.catch(() => undefined)
   }
-}
-
-export function readNumber(tables: Tables, name: string): number | null {
-  const value = tables.meta.get(metaKey(name))
-  return value === undefined ? null : value.readDoubleBE(0)
-}
-
-export function writeNumber(tables: Tables, name: string, value: number): void {
-  const bytes = Buffer.alloc(8)
-  bytes.writeDoubleBE(value)
-  void tables.meta.put(metaKey(name), bytes)
 }

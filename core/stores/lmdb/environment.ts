@@ -6,11 +6,12 @@ import { open, type RootDatabase } from 'lmdb'
 import { StartupError } from '../../errors.js'
 import { EXIT } from '../../exit-codes.js'
 import { unfinished } from '../../migration/refusals.js'
-import { readNumber } from './engine.js'
+import { readNumber } from './numbers.js'
 import type { Tables } from './tables.js'
 
-/** The format of the whole folder: 2 since there is the watermark `received`, 3 since there are events. A newer one is refused. */
-export const LMDB_FORMAT = 3
+/** The format of the whole folder: 2 since there is the watermark `received`, 3 since there are events, 4 since
+ * there are journal files. A newer one is refused. */
+export const LMDB_FORMAT = 4
 /** Folders since then are read; what is written to them makes them the present format. */
 const OLDEST_FORMAT = 1
 

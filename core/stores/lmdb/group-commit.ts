@@ -1,6 +1,6 @@
 // Group commit: changes made in one turn of the event loop, or while commits are under way, go to the disk as one LMDB
-// transaction. Up to DEPTH commits are handed over before the first is finished, so that the disk need not wait for the event
-// loop; each is carried out only if the one before it was.
+// transaction, or as one record of a journal file. Up to DEPTH commits are handed over before the first is finished, so that the
+// disk need not wait for the event loop; one counts only if all before it are stored.
 
 import { OutcomeUnknown, StoreUnavailable } from '../../errors.js'
 import { JournalWriter, PART_SIZE, PART_SIZE_SHORT } from './journal-codec.js'
@@ -19,6 +19,7 @@ export interface Group {
 }
 
 interface OpenGroup extends Group {
+  place: Place
   /** Resolves when its commit has ended in any way. */
   readonly settled: Promise<void>
   readonly settle: () => void
@@ -26,16 +27,22 @@ interface OpenGroup extends Group {
   readonly reject: (error: Error) => void
 }
 
+/** Where a group is stored: in LMDB, its journal alone in the file with this number, or nowhere, because it changes nothing. */
+export type Place = 'table' | 'nowhere' | number
+
 export interface GroupCommitHooks {
   /** Is there room for new messages? */
   mayGrow(): boolean
   /** So little that what can wait should take none? */
   tight(): boolean
+  /** Where the group, as it is now, would be stored. */
+  place(group: Group): Place
   /**
-   * Runs all writes of the group in one transaction, on condition that the group numbered `after` was stored (null: none is
-   * under way). Resolves when it is durable, false when the condition did not hold.
+   * Stores the group at its place. `table`: runs all writes of it in one transaction, on condition that the group numbered
+   * `after` was stored (null: none is under way). A file: writes its record, whether or not those before it are stored.
+   * Resolves when it is durable, false when the condition did not hold.
    */
-  commit(group: Group, after: number | null): Promise<boolean>
+  commit(group: Group, place: Place, after: number | null): Promise<boolean>
   /**
    * Group `first` did not commit, nor did any after it: memory must be made anew from the disk, which is at rest. Answers up
    * to which group the disk holds them all the same.
@@ -185,7 +192,10 @@ export class GroupCommit {
   #start(): void {
     const group = this.#open
     if (group === null || this.#failing || this.#underWay.length >= DEPTH) return
+    group.place = this.#hooks.place(group)
     const before = this.#underWay.at(-1)
+    // Table and files have no common order on the disk, nor have two files: one is at rest before the other is written.
+    if (before !== undefined && before.place !== group.place) return
     this.#open = null
     this.#underWay.push(group)
     void this.#carryOut(group, before)
@@ -194,7 +204,7 @@ export class GroupCommit {
   async #carryOut(group: OpenGroup, before: OpenGroup | undefined): Promise<void> {
     let commit: Promise<boolean>
     try {
-      commit = this.#hooks.commit(group, before === undefined ? null : before.number)
+      commit = this.#hooks.commit(group, group.place, before === undefined ? null : before.number)
     } catch (error) {
       // Half of the group may be on its way to the disk.
       this.#halt(error)
@@ -285,5 +295,17 @@ function createGroup(number: number, partSize: number): OpenGroup {
   // Whoever waits sees the error; a group that nobody waits for must not end the process.
   done.catch(() => undefined)
   const journal = new JournalWriter(partSize)
-  return { number, journal, writes: [], effects: [], grows: false, done, settled, resolve, reject, settle }
+  return {
+    number,
+    journal,
+    writes: [],
+    effects: [],
+    grows: false,
+    place: 'table',
+    done,
+    settled,
+    resolve,
+    reject,
+    settle,
+  }
 }

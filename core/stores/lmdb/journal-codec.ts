@@ -63,6 +63,15 @@ export class JournalWriter {
     return this.#changes
   }
 
+  /** Of all parts so far. */
+  get bytes(): number {
+    return this.#parts.reduce((sum, { length }) => sum + length, this.#out.length)
+  }
+
+  get partCount(): number {
+    return this.#parts.length + (this.#out.length > 0 ? 1 : 0)
+  }
+
   #begin(kind: number, state: InboxState): ByteWriter {
     if (this.#out.length > this.#partSize) this.#parts.push(this.#out.take())
     if (this.#out.length === 0) this.#out.u8(FORMAT)

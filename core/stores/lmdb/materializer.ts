@@ -8,8 +8,11 @@ import type { Group } from './group-commit.js'
 import { ByteWriter } from './bytes.js'
 import type { DedupEntry, InboxState } from './inbox-state.js'
 import { readChanges } from './journal-codec.js'
+import type { JournalFiles } from './journal-files.js'
+import { partsOf } from './journal-record.js'
 import { writeEntry } from './message-codec.js'
 import { encodeRecord } from './record-codec.js'
+import type { FilePlace } from './stored-journal.js'
 import { deviceKey, journalKey, messageKey, type Tables } from './tables.js'
 
 export interface MaterializerOptions {
@@ -23,19 +26,24 @@ export interface MaterializerOptions {
 
 export const MATERIALIZER_DEFAULTS: MaterializerOptions = { delayMs: 2_000, journalMax: 64 << 20, quota: 512 }
 
-/** The whole journal is searched for what is not needed this often at most. Milliseconds. */
+/** The journal is searched for what is not needed this often at most. Milliseconds. */
 const CUT_INTERVAL = 1_000
+/** Groups looked at in one search. */
+const CUT_GROUPS = 2_000
 
 interface JournalGroup {
   readonly group: number
   readonly parts: number
   readonly bytes: number
+  /** Null: in the table. */
+  readonly place: FilePlace | null
 }
 
 export class Materializer {
   readonly #tables: Tables
   readonly #directory: Directory
   readonly #dedup: DedupIndex
+  readonly #files: JournalFiles | null
   readonly #options: MaterializerOptions
   readonly #out = new ByteWriter(1024)
   /** Changed states by their first change; the front is the oldest. */
@@ -43,11 +51,23 @@ export class Materializer {
   #journal: JournalGroup[] = []
   #journalBytes = 0
   #cutAt = -Infinity
+  /** Where the last search ended. */
+  #cutTo = 0
+  /** Journaled since the last run. */
+  #changes = 0
 
-  constructor(tables: Tables, directory: Directory, dedup: DedupIndex, options: MaterializerOptions) {
+  /** `files`: null where the store is only read. */
+  constructor(
+    tables: Tables,
+    directory: Directory,
+    dedup: DedupIndex,
+    files: JournalFiles | null,
+    options: MaterializerOptions,
+  ) {
     this.#tables = tables
     this.#directory = directory
     this.#dedup = dedup
+    this.#files = files
     this.#options = options
   }
 
@@ -62,7 +82,8 @@ export class Materializer {
   /** True when a state waits whose time has come. */
   due(now: number): boolean {
     const oldest = this.#queue.values().next().value
-    return oldest !== undefined && oldest.dirtySince <= now - this.#options.delayMs
+    if (oldest === undefined) return false
+    return oldest.dirtySince <= now - this.#options.delayMs || this.#journalBytes > this.#options.journalMax
   }
 
   markDirty(state: InboxState, group: number, now: number): void {
@@ -72,10 +93,16 @@ export class Materializer {
     this.#queue.add(state)
   }
 
-  /** The journal now holds this group. */
-  journaled(group: number, parts: number, bytes: number): void {
-    this.#journal.push({ group, parts, bytes })
+  /** The journal now holds this group, in a file at `place` or in the table. */
+  journaled(group: number, parts: number, bytes: number, place: FilePlace | null): void {
+    this.#journal.push({ group, parts, bytes, place })
     this.#journalBytes += bytes
+    if (place !== null) this.#files?.hold(group, place)
+  }
+
+  /** So many changes are under way that will have to be brought to their places. */
+  expect(changes: number): void {
+    this.#changes += changes
   }
 
   /** A purged state needs nothing more. */
@@ -88,6 +115,7 @@ export class Materializer {
     this.#queue.clear()
     this.#journal = []
     this.#journalBytes = 0
+    this.#files?.forget()
   }
 
   /** Writes the state's record with the group in any case: it is new, and must be found by its id from now on. */
@@ -106,7 +134,8 @@ export class Materializer {
   ): void {
     if (room === 'none') return
     const short = room === 'short'
-    let quota = all && !short ? Infinity : Math.max(this.#options.quota, group.journal.changes * 2)
+    let quota = all && !short ? Infinity : Math.max(this.#options.quota, this.#changes * 2)
+    this.#changes = 0
     const due = this.#journalBytes > this.#options.journalMax || all || short ? Infinity : now - this.#options.delayMs
     for (const state of this.#queue) {
       if (state.dirtySince > due || quota <= 0) break
@@ -120,10 +149,10 @@ export class Materializer {
       if (used < 0) break
       quota -= used
     }
-    if (!short) this.#cutJournal(group.number)
+    if (!short || this.#queue.size === 0) this.#cutJournal(group)
     else if (now - this.#cutAt >= CUT_INTERVAL) {
       this.#cutAt = now
-      this.#cutAnywhere(group.number)
+      this.#cutAnywhere(group)
     }
   }
 
@@ -193,33 +222,40 @@ export class Materializer {
   }
 
   /** Every change before the oldest changed state's first one is in a record. */
-  #cutJournal(group: number): void {
+  #cutJournal(group: Group): void {
     const oldest = this.#queue.values().next().value
-    const needed = oldest === undefined ? group : oldest.dirtyGroup
+    const needed = oldest === undefined ? group.number : oldest.dirtyGroup
     let drop = 0
     for (const entry of this.#journal) {
       if (entry.group >= needed) break
-      this.#remove(entry)
       drop++
     }
-    if (drop > 0) this.#journal.splice(0, drop)
+    if (drop > 0) this.#remove(this.#journal.splice(0, drop), group)
   }
 
-  /** Also groups behind the oldest changed state, when each of their changes is in a record: reads the whole journal. */
-  #cutAnywhere(group: number): void {
+  /** Also groups behind the oldest changed state, when each of their changes is in a record: reads the journal, piece by piece. */
+  #cutAnywhere(group: Group): void {
+    const dropped: JournalGroup[] = []
+    const contents = new Map<number, Buffer | null>()
+    let left = CUT_GROUPS
+    let to = 0
     this.#journal = this.#journal.filter((entry) => {
-      if (entry.group >= group || this.#isNeeded(entry)) return true
-      this.#remove(entry)
+      if (entry.group >= group.number || entry.group <= this.#cutTo || left === 0) return true
+      left--
+      to = entry.group
+      if (this.#isNeeded(entry, contents)) return true
+      dropped.push(entry)
       return false
     })
+    this.#cutTo = left === 0 ? to : 0
+    this.#remove(dropped, group)
   }
 
-  #isNeeded(entry: JournalGroup): boolean {
-    for (let part = 0; part < entry.parts; part++) {
-      const value = this.#tables.journal.get(journalKey(entry.group, part))
+  #isNeeded(entry: JournalGroup, contents: Map<number, Buffer | null>): boolean {
+    for (const part of this.#partsOf(entry, contents)) {
       // Of a commit that is under way: not to be seen yet.
-      if (value === undefined) return true
-      for (const { device, number } of readChanges(Buffer.from(value))) {
+      if (part === undefined) return true
+      for (const { device, number } of readChanges(part)) {
         const state = this.#directory.get(device)
         if (state !== null && state.number === number && state.recordGroup < entry.group) return true
       }
@@ -227,8 +263,43 @@ export class Materializer {
     return false
   }
 
-  #remove(entry: JournalGroup): void {
-    for (let part = 0; part < entry.parts; part++) void this.#tables.journal.remove(journalKey(entry.group, part))
-    this.#journalBytes -= entry.bytes
+  #partsOf(
+    { group, parts, bytes, place }: JournalGroup,
+    contents: Map<number, Buffer | null>,
+  ): ReadonlyArray<Buffer | undefined> {
+    if (place !== null) {
+      if (!contents.has(place.file)) contents.set(place.file, this.#contentOf(place.file))
+      const content = contents.get(place.file) ?? null
+      return content === null ? [undefined] : partsOf(content.subarray(place.offset, place.offset + bytes))
+    }
+    return Array.from({ length: parts }, (_, part) => {
+      const value = this.#tables.journal.get(journalKey(group, part))
+      return value === undefined ? undefined : Buffer.from(value)
+    })
+  }
+
+  /** Null when it cannot be read now: what is in it counts as needed. */
+  #contentOf(file: number): Buffer | null {
+    try {
+      return this.#files?.read(file) ?? null
+    } catch {
+      return null
+    }
+  }
+
+  /** With `group`: a file may go when it is stored that nothing of it is needed. */
+  #remove(entries: readonly JournalGroup[], group: Group): void {
+    const places: FilePlace[] = []
+    for (const { group: number, parts, bytes, place } of entries) {
+      this.#journalBytes -= bytes
+      if (place !== null) places.push(place)
+      else for (let part = 0; part < parts; part++) void this.#tables.journal.remove(journalKey(number, part))
+    }
+    const files = this.#files
+    if (places.length === 0 || files === null) return
+    for (const place of places) files.unwant(place)
+    group.effects.push(() => {
+      for (const place of places) files.drop(place)
+    })
   }
 }

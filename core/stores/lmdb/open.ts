@@ -79,6 +79,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<LmdbStor
         clock,
         log: options.log,
         generation,
+        journalFiles: options.durability === 'disk',
         ...(options.counters === undefined ? {} : { counters: options.counters }),
         // What was on the wire in the last second before an unclean stop is not known: all that is old may have been.
         sentBefore: clean ? 0 : clock.now(),

@@ -5,29 +5,19 @@ import { readChanges, type Change } from './journal-codec.js'
 import type { Directory } from './directory.js'
 import type { InboxState } from './inbox-state.js'
 import type { Materializer } from './materializer.js'
-import { journalKeyGroup, journalKeyPart, type Tables } from './tables.js'
+import type { StoredGroup } from './stored-journal.js'
 
-/** Replays the journal into `directory`; answers the highest group number on disk, 0 when there is none. */
-export function recover(tables: Tables, directory: Directory, materializer: Materializer, now: number): number {
+/** Replays the journal into `directory`; answers the highest group number in it, 0 when it is empty. */
+export function recover(
+  journal: Iterable<StoredGroup>,
+  directory: Directory,
+  materializer: Materializer,
+  now: number,
+): number {
   let last = 0
-  let parts = 0
-  let bytes = 0
-  const endGroup = (): void => {
-    if (last !== 0) materializer.journaled(last, parts, bytes)
-  }
-  for (const { key, value } of tables.journal.getRange({})) {
-    const group = journalKeyGroup(key)
-    if (group !== last) {
-      endGroup()
-      last = group
-      parts = 0
-      bytes = 0
-    }
-    if (journalKeyPart(key) !== parts) throw new RangeError(`part ${parts} of journal group ${group} is missing`)
-    parts++
-    bytes += value.length
-    // The range's buffers may be used again: payloads become views of a copy.
-    for (const change of readChanges(Buffer.from(value))) {
+  for (const stored of journal) {
+    const { group } = stored
+    for (const change of stored.parts.flatMap((part) => [...readChanges(part)])) {
       const state = directory.get(change.device)
       // No record, or another number: purged by a later group.
       if (state === null || state.number !== change.number || state.recordGroup >= group) continue
@@ -35,8 +25,9 @@ export function recover(tables: Tables, directory: Directory, materializer: Mate
       state.lastGroup = group
       apply(state, change)
     }
+    materializer.journaled(group, stored.parts.length, stored.bytes, stored.place)
+    last = group
   }
-  endGroup()
   return last
 }
 

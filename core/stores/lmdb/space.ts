@@ -16,6 +16,9 @@ const RESERVE_MAX = 64 * MIB
 const GROWTH = 4
 /** What `n` bytes of the journal may take when they are copied. */
 const OWED = 2
+/** For files of the journal, as long as there is plenty: two of them, one in the making; and when no more are made. */
+const JOURNAL_FILES = 40 * MIB
+const JOURNAL_FILES_LEAST = 16 * MIB
 /** The file system is asked again after so many milliseconds or bytes. */
 const ASK_AGAIN_MS = 50
 const ASK_AGAIN_BYTES = MIB / 4
@@ -35,6 +38,7 @@ export class Space {
   #bytesSince = 0
   #short = false
   #tight = false
+  #roomy = false
 
   /** `owed`: bytes in the journal, which may all have to be copied to places of their own. */
   constructor(folder: string, tables: Tables, owed: () => number, monotonic: () => number) {
@@ -47,6 +51,11 @@ export class Space {
   /** So little room, as of the last look, that not even what is in the journal should be copied. */
   get tight(): boolean {
     return this.#tight
+  }
+
+  /** So much room, as of the last look, that nothing needs to be spared. */
+  get roomy(): boolean {
+    return this.#roomy
   }
 
   /** May messages of `bytes` in sum be added? */
@@ -67,6 +76,7 @@ export class Space {
     const outside = bavail * bsize
     const needed = bytes * GROWTH + this.#owed() * OWED
     this.#short = this.#tight = false
+    this.#roomy = outside >= 2 * reserve + needed + (this.#roomy ? JOURNAL_FILES_LEAST : JOURNAL_FILES)
     if (outside >= reserve + needed) return
     const inside = this.#inside()
     // Free pages inside lie scattered: what needs a run of them takes some of the reserve.

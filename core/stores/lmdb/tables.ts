@@ -51,12 +51,7 @@ export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
     journal: table('journal'),
     garbage: table('garbage'),
     meta: table('meta'),
-    sequence: env.openDB<Buffer, Buffer>({
-      name: 'sequence',
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      useVersions: true,
-    }),
+    sequence: openSequence(env),
     keys: table('keys'),
     revocations: table('revocations'),
     uplink: table('uplink'),
@@ -68,6 +63,11 @@ export function openTables(env: RootDatabase<Buffer, Buffer>): Tables {
     retained: table('retained'),
     wills: table('wills'),
   }
+}
+
+/** That table alone: also in an environment that is only read. */
+export function openSequence(env: RootDatabase<Buffer, Buffer>): Database<Buffer, Buffer> {
+  return env.openDB<Buffer, Buffer>({ name: 'sequence', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
 }
 
 /** The device id's UTF-8 bytes: lists come in the order of bytes. */

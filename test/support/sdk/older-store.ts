@@ -1,14 +1,15 @@
 // A store as it was some time ago: what an operator restores, or a machine that lost its last flushes comes back with.
 
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { open } from 'lmdb'
 import { metaKey, openTables } from '../../../core/stores/lmdb/tables.js'
+import { copyLmdbStore } from '../lmdb-copy.js'
 
 /** Copies the store of a running node. */
 export function copyStore(folder: string, to: string): void {
   rmSync(to, { recursive: true, force: true })
   mkdirSync(to, { recursive: true })
-  cpSync(`${folder}/store.mdb`, `${to}/store.mdb`)
+  copyLmdbStore(folder, to)
 }
 
 /** Makes a copy look as if another boot of the machine had left it, so that its next start begins a new generation. */
