@@ -7,7 +7,7 @@ import t from 'tap'
 import { bundle } from '../support/bundle.js'
 import { Child } from '../support/child.js'
 import { LONG, pause, until } from '../support/road/wait.js'
-import { isCrowdLine, type CrowdLine, type CrowdOrder } from '../support/sdk/crowd-order.js'
+import { isCrowdLine, type CrowdLine, type CrowdOrder, type CrowdWelcome } from '../support/sdk/crowd-order.js'
 import { TestServer } from '../support/server.js'
 
 const DEVICES = LONG ? 5_000 : 500
@@ -20,7 +20,7 @@ const SHARE_MAX = 0.08
 
 if (LONG) t.setTimeout(600_000)
 
-/** The most welcomes in any stretch of `BIN_MS`, wherever it begins. */
+/** The most of them in any stretch of `BIN_MS`, wherever it begins. */
 function most(times: readonly number[]): number {
   const sorted = times.toSorted((a, b) => a - b)
   let first = 0
@@ -47,7 +47,7 @@ class Process {
     const end = text.lastIndexOf('\n') + 1
     const lines = text.slice(this.#read, end).split('\n')
     this.#read = end
-    const welcomes: number[] = []
+    const welcomes: CrowdWelcome[] = []
     const ended: string[] = []
     for (const line of lines) {
       if (line === '') continue
@@ -88,7 +88,7 @@ void t.test('SDK crowd: after a server was down its devices come back spread, an
   news()
   await server.restart()
   const back = Date.now()
-  const welcomes: number[] = []
+  const welcomes: CrowdWelcome[] = []
   const ended: string[] = []
   await until(
     'all to be live again',
@@ -101,13 +101,14 @@ void t.test('SDK crowd: after a server was down its devices come back spread, an
     ALL_LIVE_MS,
     gathered,
   )
-  const tookMs = Math.max(...welcomes) - back
+  const tookMs = Math.max(...welcomes.map(({ came }) => came)) - back
   t.equal(welcomes.length, DEVICES, 'one welcome for each')
   t.same(ended, [])
-  const share = most(welcomes) / DEVICES
+  // What the devices decide; a server that stands still for a moment welcomes many at once.
+  const share = most(welcomes.map(({ due }) => due)) / DEVICES
   t.comment(
     `${DEVICES} devices, down for ${back - down} ms; back within ${tookMs} ms; at most ${(share * 100).toFixed(1)} % in ${BIN_MS} ms`,
   )
-  t.ok(share <= SHARE_MAX, `no ${BIN_MS} ms takes more than ${SHARE_MAX * 100} %`)
+  t.ok(share <= SHARE_MAX, `no more than ${SHARE_MAX * 100} % try in ${BIN_MS} ms`)
   t.ok(tookMs <= ALL_LIVE_MS)
 })

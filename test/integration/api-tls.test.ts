@@ -93,7 +93,7 @@ void t.test('REST over TLS: half a handshake and half a request end at their dea
   t.equal(api.counters.requestsUnread.too_slow, 2)
   const slow = await tlsConnect(api.https, { ca })
   t.match(await answer(slow, 'GET / HTTP/1.1\r\nHost: loc'), /^HTTP\/1\.1 408/)
-  t.equal(api.api.connections.open, 0)
+  await until('the connections to end', () => api.api.connections.open === 0)
 })
 
 void t.test('REST over TLS: a crowd in the handshake makes room', async (t) => {

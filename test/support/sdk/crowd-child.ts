@@ -1,12 +1,13 @@
 // Many devices of the SDK in one process: `program <CrowdOrder as JSON>`. Writes a line of JSON every 100 ms: how many are live,
-// and when each welcome since the last line came (milliseconds of the machine's clock).
+// and of each welcome since the last line when the attempt that led to it was due, and when it came (milliseconds of the machine's
+// clock).
 
 import { systemClock } from '../../../core/clock.js'
 import { createDeviceTokens } from '../../../core/security/device-tokens.js'
 import { parseTokenSecrets } from '../../../core/security/token-secrets.js'
 import type { Client } from '../../../sdk/device/client.js'
 import { connect } from '../../../sdk/node.js'
-import { isCrowdOrder, type CrowdLine } from './crowd-order.js'
+import { isCrowdOrder, type CrowdLine, type CrowdWelcome } from './crowd-order.js'
 
 /** So many begin at once, then so many more: the crowd is gathered, which is not what is measured. */
 const STEP = 50
@@ -21,7 +22,7 @@ async function main(): Promise<void> {
     maxTtlSeconds: 86_400,
     clock: systemClock,
   })
-  let welcomes: number[] = []
+  let welcomes: CrowdWelcome[] = []
   let ended: string[] = []
   const clients: Client[] = []
   setInterval(() => {
@@ -35,8 +36,10 @@ async function main(): Promise<void> {
     const deviceId = `${prefix}${i}`
     const { token } = await tokens.sign(deviceId, 3_600)
     const client = connect({ urls: url, deviceId, token, handler: () => undefined })
-    client.on('state', ({ state }) => {
-      if (state === 'catching-up') welcomes.push(Date.now())
+    let due = Date.now()
+    client.on('state', ({ state, waitMs }) => {
+      if (state === 'catching-up') welcomes.push({ due, came: Date.now() })
+      else if (waitMs !== null) due = Date.now() + waitMs
     })
     void client.closed.then((error) => ended.push(error?.code ?? 'closed'))
     clients.push(client)

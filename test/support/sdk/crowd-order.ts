@@ -7,9 +7,15 @@ export interface CrowdOrder {
   readonly tokenSecret: string
 }
 
+export interface CrowdWelcome {
+  /** When the attempt was to begin. */
+  readonly due: number
+  readonly came: number
+}
+
 export interface CrowdLine {
   readonly live: number
-  readonly welcomes: readonly number[]
+  readonly welcomes: readonly CrowdWelcome[]
   /** Codes of those that gave up. */
   readonly ended: readonly string[]
 }
