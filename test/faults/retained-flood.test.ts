@@ -3,7 +3,6 @@
 import mqttPacket from 'mqtt-packet'
 import t from 'tap'
 import { RawClient } from '../support/broker/raw-client.js'
-import { withSlowness } from '../support/faults/slowness.js'
 import { metric, ownMegabytes } from '../support/road/observe.js'
 import { pause, until } from '../support/road/wait.js'
 import { TestServer } from '../support/server.js'
@@ -50,26 +49,21 @@ void t.test('retained flood: who subscribes to everything again and again costs 
       return client
     }),
   )
-  const { result: slowest, slowness } = await withSlowness(async () => {
-    let longest = 0
-    for (let i = 0; i < 30; i++) {
-      const from = performance.now()
-      await server.rest('POST', '/v1/devices/victim/messages', { payload: String(i) })
-      await victim.next('publish', i + 1)
-      longest = Math.max(longest, performance.now() - from)
-      await pause(50)
-    }
-    return longest
-  })
+  let slowest = 0
+  for (let i = 0; i < 30; i++) {
+    const from = performance.now()
+    await server.rest('POST', '/v1/devices/victim/messages', { payload: String(i) })
+    await victim.next('publish', i + 1)
+    slowest = Math.max(slowest, performance.now() - from)
+    await pause(50)
+  }
   const after = ownMegabytes(server)
   t.comment(
     `pushed and received within ${slowest.toFixed(0)} ms; ${before.toFixed(0)} MB before, ${after.toFixed(0)} after`,
   )
-  t.ok(slowest / slowness < 1_000, `the others go on, on a machine ${slowness.toFixed(1)} times as slow as an idle one`)
+  t.ok(slowest < 1_000, 'the others go on')
   t.ok(after - before < 80, 'what waits is bounded')
-  // A machine that others use takes so long for each packet that no rate is reached.
-  if (slowness < 3)
-    t.ok((await metric(server, 'mqtt_throttled_total', 'rate="packets"')) > 0, 'it has to wait for its turns')
+  t.ok((await metric(server, 'mqtt_throttled_total', 'rate="packets"')) > 0, 'it has to wait for its turns')
 
   // And it is a client like any other when it reads: everything once more for a new subscription.
   for (const client of flooders) await client.end()
